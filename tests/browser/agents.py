@@ -1,4 +1,4 @@
-"""Agents for looking at a page: one streams text and then waits in the middle of a step, one fails with given words.
+"""Agents for the page tests: one streams text and then waits in a step, one fails with a chosen message.
 
 Loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents,tests.browser.agents`.
 """

@@ -31,14 +31,14 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def note_requests(page: Page, asked: list[str]) -> None:
+def note_requests(page: Page, urls: list[str]) -> None:
     """Record the URL of every request of a page, also of websockets."""
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("websocket", lambda socket: urls.append(socket.url.replace("ws://", "http://")))
 
 
-def watch_an_echo(page: Page, name: str, home: str, instance: str) -> None:
-    """Sign in at the URL `home`, submit an echo task there, and watch it to its end."""
+def follow_an_echo(page: Page, name: str, home: str, instance: str) -> None:
+    """Sign in at the URL `home`, submit an echo task there, and follow it to its end."""
     page.goto(f"{home}/instances/{instance}")
     sign_in(page, name)
     expect(page).to_have_url(f"{home}/instances/{instance}")

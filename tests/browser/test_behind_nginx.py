@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.security.roles import Role
-from tests.browser.signed_in_users import make_member, note_requests, watch_an_echo
+from tests.browser.signed_in_users import make_member, note_requests, follow_an_echo
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP, PASSWORD
@@ -73,7 +73,7 @@ def test_every_page_link_form_and_redirect_stays_below_the_path(
     home, asked, answered = f"{nginx.url}{path}", list[str](), list[tuple[int, str]]()
     note_requests(page, asked)
     page.on("response", lambda response: answered.append((response.status, response.url)))
-    watch_an_echo(page, "ada", home, instance)
+    follow_an_echo(page, "ada", home, instance)
     _connect_example(page, home, instance)
     if path == "/tool":
         assert len(_follow_all(page, home)) > 8
@@ -115,7 +115,7 @@ def _follow_all(page: Page, home: str) -> set[str]:
     return seen
 
 
-def test_whoever_has_to_sign_in_first_is_led_nowhere_else(page: Page, behind: tuple[Deployment, Nginx, str]) -> None:
+def test_the_redirect_to_sign_in_stays_below_the_path(page: Page, behind: tuple[Deployment, Nginx, str]) -> None:
     _, nginx, instance = behind
     response = page.request.get(f"{nginx.url}/tool/instances/{instance}", headers={"Accept": "text/html"})
     assert response.url.startswith(f"{nginx.url}/tool/login")

@@ -1,4 +1,4 @@
-"""A social campaign, submitted through the form with a real document and watched by every kind of client."""
+"""A social campaign, submitted through the form with a real document and shown to every kind of client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def submit_by_form(pages: InstancePages) -> str:
     return pages.task_opened()
 
 
-def test_a_campaign_from_the_form_to_every_watcher(pages: InstancePages) -> None:
+def test_a_campaign_from_the_form_to_every_client(pages: InstancePages) -> None:
     deployment, instance = pages.deployment, pages.instance
     with (
         Recorder(deployment.webs[1].url) as plain,
@@ -67,7 +67,7 @@ def test_a_campaign_from_the_form_to_every_watcher(pages: InstancePages) -> None
     assert deployment.task(task_id)["input"]["platforms"] == ["x"]
 
 
-def test_a_page_on_a_line_that_tears_four_times(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
+def test_a_page_whose_connection_breaks_four_times(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
     page, complaints = browser
     deployment = pages.deployment
     with forgiving(complaints, "WebSocket connection"), TornWire(deployment.webs[0].port, after=(2, 5, 3, 4)) as wire:

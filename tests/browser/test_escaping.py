@@ -91,7 +91,7 @@ def test_a_payload_is_shown_as_text(payload: str, pages: InstancePages) -> None:
         assert_nothing_ran(pages)
 
 
-def test_what_an_agent_says_while_it_works_is_shown_as_text(
+def test_progress_and_streamed_text_of_an_agent_are_shown_as_text(
     payload: str, deployment_with_test_agents: Deployment, page: Page, tmp_path: Path
 ) -> None:
     pages = InstancePages(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)

@@ -61,7 +61,7 @@ def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], pag
     assert (options.get("brief"), options["brief_url"]) == (None, "http://127.0.0.1:1/brief")
 
 
-def test_a_refusal_is_shown_at_its_field_and_can_be_mended(
+def test_an_error_is_shown_at_its_field_and_can_be_corrected(
     browser: tuple[Page, Complaints], pages: InstancePages
 ) -> None:
     page = pages.page
@@ -104,7 +104,7 @@ def test_numbers_choices_and_switches_of_another_agent(pages: InstancePages) -> 
     pages.expect_status("Completed")
 
 
-def test_what_no_form_can_say_is_asked_for_as_json(pages: InstancePages) -> None:
+def test_a_field_that_no_form_element_fits_is_entered_as_json(pages: InstancePages) -> None:
     page = pages.page
     pages.open_form("echo")
     page.get_by_label("Message", exact=True).fill("Hello")
@@ -117,7 +117,7 @@ def test_what_no_form_can_say_is_asked_for_as_json(pages: InstancePages) -> None
     assert options == {"message": "Hello", "data": {"deep": [1, {"er": None}]}}
 
 
-def test_a_file_that_is_no_text_is_not_taken(pages: InstancePages) -> None:
+def test_a_file_that_is_not_text_is_refused(pages: InstancePages) -> None:
     pages.open_form("social_campaign")
     chooser = pages.page.get_by_label("or load a text file")
     chooser.set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0\x00"})

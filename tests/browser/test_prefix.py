@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.security.roles import Role
-from tests.browser.signed_in_users import make_member, note_requests, watch_an_echo
+from tests.browser.signed_in_users import make_member, note_requests, follow_an_echo
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP
@@ -20,7 +20,7 @@ def test_everything_works_under_a_path(page: Page) -> None:
         make_member(deployment, "ada", Role.OPERATOR, instance)
         home, asked = f"{web.url}/team/live", list[str]()
         note_requests(page, asked)
-        watch_an_echo(page, "ada", home, instance)
+        follow_an_echo(page, "ada", home, instance)
         assert page.url.startswith(f"{home}/tasks/")
         page.get_by_role("link", name="Event log").click()
         expect(page.locator("#url")).to_have_value(home)

@@ -75,7 +75,7 @@ def test_an_owner_manages_an_instance_from_its_first_member_to_its_deletion(
         page.get_by_role("heading", name="Create token").click()
         secret = create_token(page, HOSTILE)
         expect(page.locator("#tokens li [data-slot=name]")).to_have_text(HOSTILE)
-        watch_by_token_until_revoked(page, pages, secret)
+        connect_by_token_until_revoked(page, pages, secret)
         delete_instance(page, complaints, pages)
         with forgiving(member_complaints, "404"):
             member_page.reload()
@@ -118,7 +118,7 @@ def delete_instance(page: Page, complaints: Complaints, pages: InstancePages) ->
     expect(page.get_by_text(pages.instance)).to_have_count(0)
 
 
-def watch_by_token_until_revoked(page: Page, pages: InstancePages, secret: str) -> None:
+def connect_by_token_until_revoked(page: Page, pages: InstancePages, secret: str) -> None:
     """Connect the example page with a token; it receives every event until the owner revokes the token."""
     with another_browser(page) as (watcher, _):
         addresses: list[str] = []
@@ -160,7 +160,7 @@ def watch_by_token_until_revoked(page: Page, pages: InstancePages, secret: str) 
         expect(watcher.get_by_label("Token")).to_have_value("")
 
 
-def test_a_token_is_minted_for_one_task_and_some_fields(
+def test_a_token_for_one_task_and_some_fields_is_created(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
@@ -190,7 +190,7 @@ def test_a_token_is_minted_for_one_task_and_some_fields(
     expect(page.locator("#tokens li")).to_contain_text("one page")
 
 
-def test_an_admin_keeps_the_policy_and_may_leave(
+def test_an_admin_changes_the_policy_and_may_leave(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
@@ -227,7 +227,7 @@ def test_an_admin_keeps_the_policy_and_may_leave(
     expect(page.get_by_text("No instances yet")).to_be_visible()
 
 
-def test_an_owner_takes_a_copy(page: Page, authenticated_deployment: Deployment, tmp_path: Path) -> None:
+def test_an_owner_exports_the_instance(page: Page, authenticated_deployment: Deployment, tmp_path: Path) -> None:
     pages = open_settings(page, authenticated_deployment, "odin")
     with page.expect_download() as begun:
         page.get_by_role("link", name="Download").click()

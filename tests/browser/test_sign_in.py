@@ -1,4 +1,4 @@
-"""A user signs in, submits a task, watches it live, and signs out; then their other pages are closed too."""
+"""A user signs in, submits a task, follows it live, and signs out; then the user's other pages close too."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, authenticated_
     expect(page.locator("#add-panel")).to_be_hidden()
 
 
-def test_tokens_and_password_on_ones_own_page(
+def test_tokens_and_password_on_the_account_page(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser

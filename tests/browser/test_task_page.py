@@ -146,7 +146,7 @@ def test_after_a_restart_of_the_web_process_the_state_is_right(
     assert pages.steps() == [f"{FIRST} completed", f"{WAIT} completed", f"{LAST} completed"]
 
 
-def test_a_log_that_was_begun_anew_gives_the_page_a_snapshot(pages: InstancePages, gate: Path) -> None:
+def test_the_page_loads_a_snapshot_after_a_new_epoch(pages: InstancePages, gate: Path) -> None:
     # A page that the browser has frozen for long returns with a position of another epoch.
     task_id = pages.deployment.submit(pages.instance, "gate", {"path": str(gate)})
     epoch = pages.deployment.wait_for_step(pages.instance, task_id, "wait")["epoch"]

@@ -63,39 +63,39 @@ class Tenant:
         self.tasks: list[str] = []
         self.schedules: list[str] = []
         self._client = httpx2.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {self.token}"})
-        self.instance = str(self.ask("POST", "/instances", {"name": self.marker}).json()["id"])
+        self.instance = str(self.request("POST", "/instances", {"name": self.marker}).json()["id"])
         self.line = self._connect()
 
-    def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
-        """Ask the REST API, again while it says that the database is away: a machine may be slow for a while."""
+    def request(self, method: str, path: str, body: Any = None) -> httpx2.Response:
+        """Send a REST request; repeat it while the database is unavailable, as on a slow machine."""
         while True:
             answer = self._client.request(method, path, json=body, timeout=PATIENCE)
-            self._look_at(answer.text + repr(dict(answer.headers)))
+            self._check_for_leaks(answer.text + repr(dict(answer.headers)))
             if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
                 return answer
 
-    def say(self, event: str, payload: Any) -> dict[str, Any]:
-        """Emit an event and return its acknowledgement; tries as `ask` does. Raises AssertionError."""
+    def emit(self, event: str, payload: Any) -> dict[str, Any]:
+        """Emit an event and return its acknowledgement; tries as `request` does. Raises AssertionError."""
         while True:
-            answer = self._say_once(event, payload)
+            answer = self._emit_once(event, payload)
             if answer.get("error", {}).get("code") != Unavailable.code:
                 return answer
 
-    def _say_once(self, event: str, payload: Any) -> dict[str, Any]:
+    def _emit_once(self, event: str, payload: Any) -> dict[str, Any]:
         self.line.send("427" + json.dumps([event, payload]))
         pings = 0
         while pings < PINGS:
-            packet = self._take()
+            packet = self._receive()
             if packet.startswith("437["):
                 reply: dict[str, Any] = json.loads(packet[3:])[0]
                 return reply
             pings += packet == "2"
-        raise AssertionError(f"{event} was not answered while {PINGS} pings came")
+        raise AssertionError(f"{event} was not answered within {PINGS} pings")
 
     def receive_until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
         """Receive messages up to the last event."""
         while True:
-            packet = self._take()
+            packet = self._receive()
             if packet.startswith("42[") and is_last(json.loads(packet[2:])[1]):
                 return
 
@@ -114,7 +114,7 @@ class Tenant:
         self._listened_at = time.monotonic()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._client.close()
         with self.line:
             pass
@@ -127,10 +127,10 @@ class Tenant:
 
     def _receive_all(self) -> None:
         while self.line.has_come():
-            self._take()
+            self._receive()
         self._listened_at = time.monotonic()
 
-    def _take(self) -> str:
+    def _receive(self) -> str:
         silent = time.monotonic() - self._listened_at
         try:
             packet = self.line.take(pings=True)
@@ -143,10 +143,10 @@ class Tenant:
         if packet == "2":
             self.line.send("3")
         text = packet if isinstance(packet, str) else repr(packet)
-        self._look_at(text)
+        self._check_for_leaks(text)
         return text
 
-    def _look_at(self, text: str) -> None:
+    def _check_for_leaks(self, text: str) -> None:
         self.received.append(text)
         self.received_own = self.received_own or self.marker in text
         if self._others in text:
@@ -154,5 +154,5 @@ class Tenant:
 
 
 def mark(name: str) -> str:
-    """Return what stands in every text of a tenant."""
+    """Return the marker that every text of a tenant contains."""
     return f"{name}-zebrafinch"

@@ -21,7 +21,7 @@ MARKER = "zebrafinch"
 
 
 class Tenants(CallersApp):
-    """`acme`, whose owner asks, and `other`, every text of which holds the marker."""
+    """`acme`, whose owner sends requests, and `other`, whose every text contains the marker."""
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(var, monkeypatch)
@@ -36,7 +36,7 @@ class Tenants(CallersApp):
         self.other_schedule = self.new_schedule("other")
 
     def restore(self) -> None:
-        """Bring back what the owner may have deleted."""
+        """Restore the rows that the owner may have deleted."""
         if self.request("owner", "GET", "/api/v1/instances/acme").status_code != 200:
             task_service.create_instance(self.rt, "Acme", "acme")
             with self.rt.db.write() as session:

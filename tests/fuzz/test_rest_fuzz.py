@@ -25,8 +25,8 @@ def tenants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenants
     tenants.web_app.close()
 
 
-def name_things(tenants: Tenants, data: st.DataObject, parameters: dict[str, Any]) -> None:
-    """Put names of things that are there into the address, so that the request gets beyond it."""
+def name_existing_objects(tenants: Tenants, data: st.DataObject, parameters: dict[str, Any]) -> None:
+    """Put ids of existing objects into the URL, so that the request is not refused for it."""
     known = {
         "instance_id": ["acme", "acme", "acme", "other", "nowhere"],
         "task_id": [tenants.task_id, tenants.other_task_id, tenants.failed],
@@ -39,7 +39,7 @@ def name_things(tenants: Tenants, data: st.DataObject, parameters: dict[str, Any
 
 
 def check(case: Any, answer: Any, tenants: Tenants) -> None:
-    """The answer is no failure of the server's, and holds nothing of the other tenant but what the request held."""
+    """Check that a response is no server error and has no data of the other tenant beyond that of the request."""
     label = f"{case.method} {case.formatted_path}"
     assert answer.status_code < 500 or (case.path, answer.status_code) == UNREADY, (label, answer.text[:500])
     assert "Traceback" not in answer.text, label
@@ -50,26 +50,26 @@ def check(case: Any, answer: Any, tenants: Tenants) -> None:
     assert answer.status_code != 200 or "other" not in (case.path_parameters or {}).values(), label
 
 
-def ask_often(tenants: Tenants, who: str, operation: Any, mode: GenerationMode, times: int) -> int:
-    """Ask one operation so many times; returns how often it was asked."""
-    asked = 0
+def request_repeatedly(tenants: Tenants, who: str, operation: Any, mode: GenerationMode, times: int) -> int:
+    """Request one operation so many times; return the number of requests."""
+    count = 0
 
     @settings(
         max_examples=times, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     @given(data=st.data())
-    def ask(data: st.DataObject) -> None:
-        nonlocal asked
+    def send(data: st.DataObject) -> None:
+        nonlocal count
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        name_things(tenants, data, case.path_parameters or {})
+        name_existing_objects(tenants, data, case.path_parameters or {})
         tenants.caller = tenants.actors[who]
         answer = case.call()
-        asked += 1
+        count += 1
         check(case, answer, tenants)
         tenants.restore()
 
-    ask()
-    return asked
+    send()
+    return count
 
 
 @pytest.mark.timeout(3600)
@@ -81,16 +81,16 @@ def test_no_request_breaks_the_server_or_shows_another_tenants(
     tenants: Tenants, cases: int, mode: GenerationMode, who: str
 ) -> None:
     schema: Any = schemathesis.openapi.from_wsgi("/api/openapi.json", tenants.web_app.app)
-    # What takes no input cannot be asked wrongly.
+    # An operation without input has no invalid requests.
     operations = [
         operation
         for result in schema.get_all_operations()
-        if (operation := result.ok()) and (mode is GenerationMode.POSITIVE or takes_input(operation))
+        if (operation := result.ok()) and (mode is GenerationMode.POSITIVE or has_input(operation))
     ]
     times = max(1, cases // 8 // len(operations))
-    assert sum(ask_often(tenants, who, operation, mode, times) for operation in operations) >= len(operations)
+    assert sum(request_repeatedly(tenants, who, operation, mode, times) for operation in operations) >= len(operations)
 
 
-def takes_input(operation: Any) -> bool:
-    """Whether an operation has a body or any parameter."""
+def has_input(operation: Any) -> bool:
+    """Return whether an operation has a body or any parameter."""
     return bool(operation.body) or any(True for _ in operation.iter_parameters())

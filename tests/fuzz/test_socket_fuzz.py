@@ -71,16 +71,16 @@ def test_no_event_breaks_the_server_or_shows_another_tenants(
         max_examples=cases, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     @given(packets(payloads(ann, bob)))
-    def tell(packet: str) -> None:
+    def send(packet: str) -> None:
         nonlocal ended
         ann.received.clear()
         try:
             ann.line.send(packet)
             if packet.startswith("41"):
-                raise Surprise("who has left the namespace is not answered there")
-            ann.say("unsubscribe_instance", {"instance_id": "nobody"})
+                raise Surprise("the server does not answer after the client has left the namespace")
+            ann.emit("unsubscribe_instance", {"instance_id": "nowhere"})
         except Surprise:
-            # What is no packet at all ends a connection, by the protocol's own document.
+            # An invalid packet ends the connection, as the protocol specifies.
             ended += 1
             ann.reconnect()
         assert len(ann.received) < KEPT
@@ -89,9 +89,9 @@ def test_no_event_breaks_the_server_or_shows_another_tenants(
             assert '"code":"error"' not in text, (packet, text)
             assert bob.tasks[0] not in text or bob.tasks[0] in packet
 
-    tell()
+    send()
     assert deployment.webs[0].is_running
-    assert ann.say("subscribe_instance", {"instance_id": ann.instance})["ok"]
+    assert ann.emit("subscribe_instance", {"instance_id": ann.instance})["ok"]
     log = deployment.webs[0].log_text()
     assert "Traceback" not in log
     assert "event_failed" not in log

@@ -33,90 +33,92 @@ def pair(new_deployment: Callable[..., Deployment]) -> Iterator[tuple[Deployment
 
 def submit(one: Tenant, other: Tenant) -> None:
     body = {"kind": "echo", "title": one.marker, "input": {"message": f"About {one.marker}"}}
-    one.tasks.append(one.ask("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
+    one.tasks.append(one.request("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
 
 
 def submit_failure(one: Tenant, other: Tenant) -> None:
     payload = {"steps": 2, "fail_at": 2, "error": "permanent"}
     body = {"kind": "probe", "title": one.marker, "input": payload}
-    one.tasks.append(one.ask("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
+    one.tasks.append(one.request("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
 
 
 def submit_nonsense(one: Tenant, other: Tenant) -> None:
-    one.ask("POST", f"/instances/{one.instance}/tasks", {"kind": one.marker, "input": {one.marker: [one.marker]}})
-    one.ask("POST", f"/instances/{one.instance}/schedules", {"name": one.marker, "kind": "echo", "cron": one.marker})
+    one.request("POST", f"/instances/{one.instance}/tasks", {"kind": one.marker, "input": {one.marker: [one.marker]}})
+    one.request(
+        "POST", f"/instances/{one.instance}/schedules", {"name": one.marker, "kind": "echo", "cron": one.marker}
+    )
 
 
 def submit_to_the_other(one: Tenant, other: Tenant) -> None:
     body = {"kind": "echo", "title": one.marker, "input": {"message": one.marker}}
-    assert one.ask("POST", f"/instances/{other.instance}/tasks", body).status_code == 404
+    assert one.request("POST", f"/instances/{other.instance}/tasks", body).status_code == 404
 
 
-def plan(one: Tenant, other: Tenant) -> None:
+def schedule(one: Tenant, other: Tenant) -> None:
     body = {"name": f"{one.marker} {len(one.schedules)}", "kind": "echo", "input": {"message": one.marker}}
-    made = one.ask("POST", f"/instances/{one.instance}/schedules", {**body, "interval_seconds": 3600}).json()
+    made = one.request("POST", f"/instances/{one.instance}/schedules", {**body, "interval_seconds": 3600}).json()
     one.schedules.append(made["id"])
 
 
 def read_own(one: Tenant, other: Tenant) -> None:
     for part in ("", "/tasks", "/events", "/snapshot", "/schedules", "/audit", "/members"):
-        one.ask("GET", f"/instances/{one.instance}{part}")
-    one.ask("GET", "/instances")
+        one.request("GET", f"/instances/{one.instance}{part}")
+    one.request("GET", "/instances")
     for task in one.tasks[-3:]:
-        one.ask("GET", f"/tasks/{task}")
-        one.ask("GET", f"/tasks/{task}/steps")
+        one.request("GET", f"/tasks/{task}")
+        one.request("GET", f"/tasks/{task}/steps")
 
 
 def read_the_others(one: Tenant, other: Tenant) -> None:
     for part in ("", "/tasks", "/events", "/snapshot", "/schedules", "/audit", "/members", "/export", "/policy"):
-        assert one.ask("GET", f"/instances/{other.instance}{part}").status_code in (404, 405)
+        assert one.request("GET", f"/instances/{other.instance}{part}").status_code in (404, 405)
     for task in other.tasks[-3:]:
-        assert one.ask("GET", f"/tasks/{task}").status_code == 404
-        assert one.ask("GET", f"/tasks/{task}/steps").status_code == 404
-    for schedule in other.schedules[-3:]:
-        assert one.ask("GET", f"/schedules/{schedule}").status_code == 404
+        assert one.request("GET", f"/tasks/{task}").status_code == 404
+        assert one.request("GET", f"/tasks/{task}/steps").status_code == 404
+    for schedule_id in other.schedules[-3:]:
+        assert one.request("GET", f"/schedules/{schedule_id}").status_code == 404
 
 
-def meddle(one: Tenant, other: Tenant) -> None:
+def change_the_others(one: Tenant, other: Tenant) -> None:
     for task in other.tasks[-3:]:
-        assert one.ask("POST", f"/tasks/{task}/cancel", {}).status_code == 404
-        assert one.ask("POST", f"/tasks/{task}/retry", {}).status_code == 404
-    for schedule in other.schedules[-3:]:
-        assert one.ask("DELETE", f"/schedules/{schedule}").status_code == 404
+        assert one.request("POST", f"/tasks/{task}/cancel", {}).status_code == 404
+        assert one.request("POST", f"/tasks/{task}/retry", {}).status_code == 404
+    for schedule_id in other.schedules[-3:]:
+        assert one.request("DELETE", f"/schedules/{schedule_id}").status_code == 404
 
 
-def watch_own(one: Tenant, other: Tenant) -> None:
-    assert one.say("subscribe_instance", {"instance_id": one.instance})["ok"]
+def subscribe_own(one: Tenant, other: Tenant) -> None:
+    assert one.emit("subscribe_instance", {"instance_id": one.instance})["ok"]
 
 
-def watch_from_the_start(one: Tenant, other: Tenant) -> None:
-    epoch = one.ask("GET", f"/instances/{one.instance}/events").json()["epoch"]
+def subscribe_from_the_start(one: Tenant, other: Tenant) -> None:
+    epoch = one.request("GET", f"/instances/{one.instance}/events").json()["epoch"]
     since = {"epoch": epoch, "seq": 0}
-    assert one.say("subscribe_instance", {"instance_id": one.instance, "since": since})["ok"]
+    assert one.emit("subscribe_instance", {"instance_id": one.instance, "since": since})["ok"]
 
 
-def watch_the_others(one: Tenant, other: Tenant) -> None:
-    refused = one.say("subscribe_instance", {"instance_id": other.instance})
-    unknown = one.say("subscribe_instance", {"instance_id": "nowhere"})
+def subscribe_to_the_other(one: Tenant, other: Tenant) -> None:
+    refused = one.emit("subscribe_instance", {"instance_id": other.instance})
+    unknown = one.emit("subscribe_instance", {"instance_id": "nowhere"})
     assert refused == unknown
     assert refused["error"]["code"] == "not_found"
     for task in other.tasks[-3:]:
-        assert one.say("subscribe_task", {"task_id": task})["error"]["code"] == "not_found"
+        assert one.emit("subscribe_task", {"task_id": task})["error"]["code"] == "not_found"
 
 
 def cancel_and_retry(one: Tenant, other: Tenant) -> None:
     for task in one.tasks[-2:]:
-        one.ask("POST", f"/tasks/{task}/cancel", {})
-        one.ask("POST", f"/tasks/{task}/retry", {})
+        one.request("POST", f"/tasks/{task}/cancel", {})
+        one.request("POST", f"/tasks/{task}/retry", {})
 
 
-def come_back(one: Tenant, other: Tenant) -> None:
+def reconnect(one: Tenant, other: Tenant) -> None:
     one.reconnect()
 
 
 ACTIONS: list[Action] = [
-    submit, submit_failure, submit_nonsense, submit_to_the_other, plan, read_own, read_the_others, meddle, watch_own,
-    watch_from_the_start, watch_the_others, cancel_and_retry, come_back,
+    submit, submit_failure, submit_nonsense, submit_to_the_other, schedule, read_own, read_the_others, change_the_others,
+    subscribe_own, subscribe_from_the_start, subscribe_to_the_other, cancel_and_retry, reconnect,
 ]  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, 
     @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.booleans()), min_size=4, max_size=12))
     def act(actions: list[tuple[Action, bool]]) -> None:
         for action, is_ann in actions:
-            # Both, before each: a client that answers no pings while the other is busy would be given up.
+            # Both receive before each action: the server disconnects a client that answers no pings while the other is busy.
             ann.receive_waiting()
             bob.receive_waiting()
             action(*((ann, bob) if is_ann else (bob, ann)))
@@ -143,7 +145,7 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, 
     act()
     for one in (ann, bob):
         submit(one, one)
-        watch_from_the_start(one, one)
+        subscribe_from_the_start(one, one)
         last = one.tasks[-1]
         one.receive_until(lambda p, last=last: p.get("task_id") == last and p["data"].get("status") == "COMPLETED")  # type: ignore[misc]
 
@@ -158,7 +160,7 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, 
 
 
 def read_metrics(deployment: Deployment, url: str) -> str:
-    """The metrics, as those who may read them get them."""
+    """Return the metrics, with a token that may read them."""
     answer = httpx2.get(f"{url}/metrics", timeout=60)
     assert not re.search("zebrafinch", answer.text)
     return answer.text
