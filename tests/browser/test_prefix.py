@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.security.roles import Role
-from tests.browser.signed_in_users import make_member, note_requests, follow_an_echo
+from tests.browser.signed_in_users import follow_an_echo, make_member, note_requests
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP
