@@ -43,7 +43,7 @@ class Server:
         listening = redis.Redis.from_url(redis_url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self.events: Any = listening
         self.events.psubscribe("bare:*")
-        self.ear = self.events.connection._sock.fileno()
+        self.events_fd = self.events.connection._sock.fileno()
         self.poller = select.epoll()
         self.sockets: dict[int, socket.socket] = {}
         self.rooms: dict[bytes, list[socket.socket]] = {}
@@ -51,10 +51,10 @@ class Server:
     def serve(self) -> None:
         """Serve until the process is ended."""
         self.poller.register(self.listener.fileno(), select.EPOLLIN)
-        self.poller.register(self.ear, select.EPOLLIN)
+        self.poller.register(self.events_fd, select.EPOLLIN)
         while True:
             for fd, _ in self.poller.poll():
-                if fd == self.ear:
+                if fd == self.events_fd:
                     self.forward_all()
                 elif fd == self.listener.fileno():
                     self.accept()

@@ -49,12 +49,12 @@ def careful(page: Page) -> Iterator[None]:
 
 
 @contextmanager
-def opening(gate: Path) -> Iterator[None]:
+def releasing(release: Path) -> Iterator[None]:
     """End the step in any case: it would block the worker for the next test."""
     try:
         yield
     finally:
-        gate.touch()
+        release.touch()
 
 
 @pytest.fixture(params=PAYLOADS)
@@ -96,10 +96,10 @@ def test_progress_and_streamed_text_of_an_agent_are_shown_as_text(
 ) -> None:
     pages = InstancePages(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
     line = "".join(letter for letter in line_of(payload, 100) if letter.isprintable())
-    gate = tmp_path / "go"
-    with careful(page), opening(gate):
+    release = tmp_path / "go"
+    with careful(page), releasing(release):
         task_id = pages.deployment.submit(
-            pages.instance, "parrot", {"words": payload, "path": str(gate)}, title="Parrot"
+            pages.instance, "parrot", {"words": payload, "path": str(release)}, title="Parrot"
         )
         pages.open_task(task_id)
         step = page.locator("#steps > li")
@@ -108,7 +108,7 @@ def test_progress_and_streamed_text_of_an_agent_are_shown_as_text(
         expect(step.locator("[data-slot=stream]")).to_contain_text(payload)
         expect(page.locator("#message")).to_contain_text(payload[:200])
         assert_nothing_ran(pages)
-        gate.touch()
+        release.touch()
         pages.expect_status("Completed")
         expect(page.locator("#result")).to_contain_text(payload)
         step.locator("summary").click()

@@ -120,20 +120,20 @@ def delete_instance(page: Page, complaints: Complaints, pages: InstancePages) ->
 
 def connect_by_token_until_revoked(page: Page, pages: InstancePages, secret: str) -> None:
     """Connect the example page with a token; it receives every event until the owner revokes the token."""
-    with another_browser(page) as (watcher, _):
+    with another_browser(page) as (visitor, _):
         addresses: list[str] = []
-        watcher.on("websocket", lambda socket: addresses.append(socket.url))
-        watcher.on("request", lambda request: addresses.append(request.url))
-        watcher.goto(f"{pages.url}/docs/websocket_client_example.html?instance={pages.instance}")
-        log, connection = watcher.locator("#log"), watcher.locator("#connection")
-        watcher.get_by_role("button", name="Connect", exact=True).click()
+        visitor.on("websocket", lambda socket: addresses.append(socket.url))
+        visitor.on("request", lambda request: addresses.append(request.url))
+        visitor.goto(f"{pages.url}/docs/websocket_client_example.html?instance={pages.instance}")
+        log, connection = visitor.locator("#log"), visitor.locator("#connection")
+        visitor.get_by_role("button", name="Connect", exact=True).click()
         expect(log.locator("[data-name=connect_error]")).to_have_count(1)
         expect(connection).to_have_text("Not connected")
 
-        watcher.get_by_label("Token").fill(secret)
-        watcher.get_by_role("button", name="Connect", exact=True).click()
+        visitor.get_by_label("Token").fill(secret)
+        visitor.get_by_role("button", name="Connect", exact=True).click()
         expect(connection).to_have_text("Connected")
-        watcher.get_by_role("button", name="Subscribe", exact=True).click()
+        visitor.get_by_role("button", name="Subscribe", exact=True).click()
         expect(log.locator("[data-name=subscribed]")).to_have_count(1)
         task_id = pages.deployment.submit(pages.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
         pages.deployment.wait_for_task(task_id, "COMPLETED")
@@ -148,16 +148,16 @@ def connect_by_token_until_revoked(page: Page, pages: InstancePages, secret: str
         expect(log.locator("[data-name=disconnect]")).to_have_count(1)
         expect(log.locator("[data-name=error]")).to_contain_text("revoked")
         expect(connection).to_have_text("Not connected")
-        watcher.get_by_role("button", name="Connect", exact=True).click()
+        visitor.get_by_role("button", name="Connect", exact=True).click()
         expect(log.locator("[data-name=connect_error]")).to_have_count(2)
 
         assert [address for address in addresses if secret in address or "token" in address] == []
         assert len([address for address in addresses if address.startswith("ws:")]) >= 3
-        assert watcher.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
-        assert secret not in watcher.content()
-        assert nothing_ran(watcher)
-        watcher.reload()
-        expect(watcher.get_by_label("Token")).to_have_value("")
+        assert visitor.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        assert secret not in visitor.content()
+        assert nothing_ran(visitor)
+        visitor.reload()
+        expect(visitor.get_by_label("Token")).to_have_value("")
 
 
 def test_a_token_for_one_task_and_some_fields_is_created(

@@ -151,7 +151,7 @@ def connect_by_name(peer: Peer) -> None:
             expect(set(line.take_connect()), {"sid"}, f"fields after {packet}")
 
 
-def connect_as_somebody_known(peer: Peer) -> None:
+def connect_with_an_unknown_session(peer: Peer) -> None:
     """A CONNECT that asks to go on with a session of unknown id opens a new one."""
     with peer.opened() as line:
         line.send('40{"pid":"foo","offset":"bar"}')
@@ -258,7 +258,7 @@ SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     connect_with_payload,
     connect_to_several,
     connect_by_name,
-    connect_as_somebody_known,
+    connect_with_an_unknown_session,
     connect_twice,
     connect_twice_by_polling,
     sids_differ,

@@ -25,8 +25,8 @@ NAP = 0.02
 ODD: contextvars.ContextVar[str | None] = contextvars.ContextVar("odd", default=None)
 
 
-class GateInput(BaseModel):
-    """Which file opens the gate, and how badly the step behaves until then."""
+class PausedInput(BaseModel):
+    """The file that ends the step, and how the step behaves until then."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,16 +36,16 @@ class GateInput(BaseModel):
     manner: str = "asks"
 
 
-@agent(kind="gate", title="Gate", input=GateInput)
-def gate(ctx: Context, task_input: GateInput) -> dict[str, int]:
+@agent(kind="paused", title="Paused", input=PausedInput)
+def paused(ctx: Context, task_input: PausedInput) -> dict[str, int]:
     """Three steps; the second ends when a file appears."""
-    ctx.step("first", lambda: 1, agent="Gate", action="open", progress=10)
-    ctx.step("wait", wait, ctx, task_input, agent="Gate", action="wait")
-    ctx.step("last", lambda: 3, agent="Gate", action="close")
+    ctx.step("first", lambda: 1, agent="Paused", action="open", progress=10)
+    ctx.step("wait", wait, ctx, task_input, agent="Paused", action="wait")
+    ctx.step("last", lambda: 3, agent="Paused", action="close")
     return {"attempt": ctx.attempt}
 
 
-def wait(ctx: Context, task_input: GateInput) -> str:
+def wait(ctx: Context, task_input: PausedInput) -> str:
     """Return once the file is there."""
     while not Path(task_input.path).exists():
         if task_input.manner == "asks":

@@ -64,7 +64,7 @@ class RedisServer(Program):
 
 
 class PostgresServer(Program):
-    """A PostgreSQL server with a fresh cluster, on a loopback port, that trusts everybody and syncs nothing."""
+    """A PostgreSQL server with a fresh cluster, on a loopback port, without passwords and without fsync."""
 
     OWNER = "postgres"  # the server refuses to run as root; Debian's package brings this user
 

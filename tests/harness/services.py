@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: Where Debian and others keep programs that are not on everybody's PATH.
+#: Where Debian and others keep programs that are not on the usual PATH.
 PLACES = {
     "postgres": [
         "/usr/lib/postgresql/*/bin/postgres",

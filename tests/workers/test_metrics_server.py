@@ -27,7 +27,7 @@ def _runtime(tmp_path: Path, **values: Any) -> Runtime:
     return runtime
 
 
-def _mint(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -> str:
+def _issue(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -> str:
     view = create_user(runtime, name, "correct horse battery", is_superuser=is_superuser)
     actor = Actor("user", view["id"], name, user_id=view["id"], is_superuser=is_superuser)
     return issue_personal(runtime.by(Caller(actor, "rest")), NewToken(name="test", acts=list(acts) or None))["secret"]
@@ -60,11 +60,11 @@ def test_beyond_loopback_a_token_is_required(tmp_path: Path) -> None:
 
 def test_with_required_sign_in_the_token_must_allow_reading_metrics(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path, auth="required", secret_key="k" * 40)
-    chief = _mint(runtime, "ann", "metrics.read", is_superuser=True)
+    chief = _issue(runtime, "ann", "metrics.read", is_superuser=True)
     assert _ask(runtime)[0] == 401
     assert _ask(runtime, chief)[0] == 200
-    assert _ask(runtime, _mint(runtime, "bob"))[0] == 403
-    assert _ask(runtime, _mint(runtime, "eve", "instance.read", is_superuser=True))[0] == 403
+    assert _ask(runtime, _issue(runtime, "bob"))[0] == 403
+    assert _ask(runtime, _issue(runtime, "eve", "instance.read", is_superuser=True))[0] == 403
     runtime.db.wait = 0.0
     runtime.db.dispose()
     for file in tmp_path.glob("swallowtail.db*"):

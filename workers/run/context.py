@@ -90,7 +90,7 @@ class Context:
             agent: who performs it, such as `ContentCreator`.
             action: what is done, such as `generate_content`.
             progress: percent of the task that is done once this step is.
-            message: text that watchers see then.
+            message: text that clients show then.
             tries: how often to try, each in a run of its own; `step_tries` by default.
 
         When the soft time limit passes, `fn` gets Celery's SoftTimeLimitExceeded, once. It may catch that and return

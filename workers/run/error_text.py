@@ -7,7 +7,7 @@ from typing import Any
 from swallowtail.app.core.events import plain
 from swallowtail.workers.run.outcomes import Error, PermanentError
 
-#: Longest error text in an event: watchers read a line, not a dump.
+#: Longest error text in an event: clients show one line of it.
 MESSAGE_LENGTH = 2000
 
 

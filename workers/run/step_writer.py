@@ -87,7 +87,7 @@ class StepWriter:
         send(step_finished, None, claim=self._claim, key=key, status=status)
 
     def _write_pending_progress(self) -> None:
-        """Store live progress before an event that carries the row's progress: no watcher sees it decrease."""
+        """Store live progress before an event that carries the row's progress: no client sees it decrease."""
         pending = self._live.take_pending()
         if pending is not None:
             self._guard(self._runs.heartbeat, *pending)

@@ -37,12 +37,12 @@ def test_a_card_takes_the_place_of_an_older_one_and_leaves_others(domain: Domain
 
 
 def test_many_workers_may_publish_new_cards_at_once(domain: Domain) -> None:
-    gate = threading.Barrier(6)
+    barrier = threading.Barrier(6)
     faults: list[BaseException] = []
 
     def publish(turn: int) -> None:
         cards = [_card(kind=kind, version=str(turn)) for kind in "abcdef"]
-        gate.wait()
+        barrier.wait()
         try:
             register(domain.db, cards if turn % 2 else cards[::-1])
         except BaseException as fault:

@@ -100,18 +100,18 @@ def test_a_cancel_racing_an_end_leaves_one_outcome_that_both_sides_were_told(dom
     for _ in range(5):
         claim = domain.running()
         outcome: dict[str, str] = {}
-        gate = threading.Barrier(2)
+        barrier = threading.Barrier(2)
 
-        def cancel(task_id: str, gate: threading.Barrier, outcome: dict[str, str]) -> None:
-            gate.wait()
+        def cancel(task_id: str, barrier: threading.Barrier, outcome: dict[str, str]) -> None:
+            barrier.wait()
             try:
                 outcome["cancel"] = domain.ledger.request_cancel(task_id)[0].status
             except Conflict:
                 outcome["cancel"] = "refused"
 
-        thread = threading.Thread(target=cancel, args=(claim.task_id, gate, outcome))
+        thread = threading.Thread(target=cancel, args=(claim.task_id, barrier, outcome))
         thread.start()
-        gate.wait()
+        barrier.wait()
         became = getattr(domain.runs, end)(claim, *ENDS[end])
         thread.join()
         status = domain.task(claim.task_id).status
@@ -127,15 +127,15 @@ def test_a_cancel_racing_an_end_leaves_one_outcome_that_both_sides_were_told(dom
 def test_a_cancel_racing_a_claim_leaves_a_cancelled_task(domain: Domain) -> None:
     for _ in range(5):
         task_id = domain.queued()
-        gate = threading.Barrier(2)
+        barrier = threading.Barrier(2)
 
-        def cancel(task_id: str, gate: threading.Barrier) -> None:
-            gate.wait()
+        def cancel(task_id: str, barrier: threading.Barrier) -> None:
+            barrier.wait()
             domain.ledger.request_cancel(task_id)
 
-        thread = threading.Thread(target=cancel, args=(task_id, gate))
+        thread = threading.Thread(target=cancel, args=(task_id, barrier))
         thread.start()
-        gate.wait()
+        barrier.wait()
         claim = domain.runs.claim(task_id, 1, "worker")
         thread.join()
         if claim is not None:

@@ -101,10 +101,10 @@ def test_an_expiry_does_not_concern_a_task_that_was_started_in_time(domain: Doma
 def test_of_many_workers_with_the_same_message_one_gets_the_task(domain: Domain) -> None:
     task_id = domain.submit()
     claims: list[Claim | None] = []
-    gate = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
     def claim() -> None:
-        gate.wait()
+        barrier.wait()
         claims.append(domain.runs.claim(task_id, 1, "worker"))
 
     threads = [threading.Thread(target=claim) for _ in range(8)]

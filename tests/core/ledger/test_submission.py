@@ -77,10 +77,10 @@ def test_keys_of_two_instances_are_apart(domain: Domain) -> None:
 
 def test_the_same_key_from_eight_threads_at_once_makes_one_task(domain: Domain) -> None:
     answers: list[tuple[str, bool]] = []
-    gate = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
     def submit() -> None:
-        gate.wait()
+        barrier.wait()
         task, _, created = domain.ledger.submit(new_task(idempotency_key="k"))
         answers.append((task.id, created))
 
@@ -102,10 +102,10 @@ def test_an_instance_id_can_be_taken_once(domain: Domain) -> None:
 
 def test_an_instance_id_wanted_by_many_at_once_is_taken_once(domain: Domain) -> None:
     outcomes: list[str] = []
-    gate = threading.Barrier(6)
+    barrier = threading.Barrier(6)
 
     def create() -> None:
-        gate.wait()
+        barrier.wait()
         try:
             domain.create_instance("New", "new")
             outcomes.append("made")

@@ -44,7 +44,7 @@ class Scene:
         (matches,) = messages()
         return matches
 
-    def await_ear(self) -> None:
+    def await_subscription(self) -> None:
         """Wait until the process is subscribed: publish progress of the other task until it arrives."""
 
         def messages() -> bool:
@@ -80,7 +80,7 @@ def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothin
     with s.page as page, s.viewer as viewer:
         start = page.follow(s.instance_id)["head"]
         viewer.follow(s.instance_id)
-        s.await_ear()
+        s.await_subscription()
         expected: list[Wire] = []
         for percent in (10.0, 20.0):
             s.tell(s.other, percent)

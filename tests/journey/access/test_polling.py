@@ -33,12 +33,12 @@ def test_a_token_ends_and_is_refreshed_alike_on_every_transport(
         show_resuming(short[0], web.url, transport) as stays,
         show_resuming(short[1], web.url, transport) as goes,
     ):
-        everybody = (member, revoked, stays, goes)
-        for client in everybody:
+        clients = (member, revoked, stays, goes)
+        for client in clients:
             client.follow(author.instance_id)
         author.play()
         first = author.events
-        for client in everybody:
+        for client in clients:
             assert client.wait_for_log(author.instance_id, author.head) == first
         for client in (stays, goes):
             client.wait_until(lambda client=client: client.payloads("token_expiring"), "it is warned")  # type: ignore[misc]

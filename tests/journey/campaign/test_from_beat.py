@@ -18,7 +18,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.waiting import wait_until
-from tests.journey.campaign_watchers import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
+from tests.journey.campaign_clients import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
 
 
 def add(deployment: Deployment, instance: str, kind: str, payload: Any, **timing: Any) -> str:

@@ -15,7 +15,7 @@ from tests.harness.program import ROOT, Program, clean_environment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.waiting import PATIENCE, wait_until
-from tests.journey.campaign_watchers import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
+from tests.journey.campaign_clients import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
 
 
 def printed(program: Program) -> list[dict[str, Any]]:

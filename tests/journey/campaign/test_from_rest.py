@@ -11,7 +11,7 @@ import pytest
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
-from tests.journey.campaign_watchers import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
+from tests.journey.campaign_clients import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
 
 Json = dict[str, Any]
 

@@ -15,7 +15,7 @@ SOCKET = "/socket.io/?EIO=4&transport=polling"
 
 
 class Session:
-    """A Socket.IO session by hand: each packet is one POST, each answer one GET."""
+    """A Socket.IO session over plain HTTP: each packet is one POST, each answer one GET."""
 
     def __init__(self, http: httpx2.Client) -> None:
         self._http = http

@@ -109,15 +109,15 @@ def subscribe(lines: ExitStack, peer: Peer, since: dict[str, Any] | None = None)
     return line, answer["head"]
 
 
-#: A ring that is full soon: what it holds is the room's, not a client's.
-RING = {"ring_events": 100}
+#: A small event buffer: its memory belongs to the instance, not to a client.
+SMALL_BUFFER = {"ring_events": 100}
 
 
 @pytest.mark.long
 def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
     new_deployment: Callable[..., Deployment],
 ) -> None:
-    scene = Scene(new_deployment(env=RING))
+    scene = Scene(new_deployment(env=SMALL_BUFFER))
     stall(scene, scene.peer(), scene.peer(small=True), scene.peer())
 
 
@@ -125,7 +125,7 @@ def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
 def test_the_same_holds_for_clients_that_are_shown_one_task_and_some_fields(
     new_deployment: Callable[..., Deployment],
 ) -> None:
-    scene = Scene(new_deployment(env={**RING, **GUARDED, "limits": "off"}))
+    scene = Scene(new_deployment(env={**SMALL_BUFFER, **GUARDED, "limits": "off"}))
     tenants = Tenants(scene.author.deployment)
     viewer = tenants.add("vera", "viewer", scene.author.instance_id)
     page = tenants.page(scene.author.instance_id, task_id=scene.task_id, fields=["message"])

@@ -91,5 +91,5 @@ def test_nobody_may_do_what_is_not_theirs(guarded: tuple[Deployment, GuardedRedi
     _, server = guarded
     assert [(name, command) for name, command in FORBIDDEN if not refused(server, name, *command)] == []
     assert not refused(server, "emitter", "PUBLISH", "flask-socketio", "{}")
-    with pytest.raises(redis.AuthenticationError), redis.Redis.from_url(server.plain) as nobody:
-        nobody.ping()
+    with pytest.raises(redis.AuthenticationError), redis.Redis.from_url(server.plain) as unauthenticated:
+        unauthenticated.ping()

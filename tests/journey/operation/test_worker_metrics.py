@@ -39,7 +39,7 @@ METRICS = {
     "size of the pool": ("swallowtail_database_pool_limit", "gauge", "web worker beat"),
     "sweeps": ("swallowtail_sweeps", "counter", "web worker beat"),
 }
-#: One task of each kind of end, besides those that expire; `cancelled` is cancelled by hand.
+#: One task for each kind of end except expiry; the test cancels `cancelled`.
 INPUTS: dict[str, dict[str, object]] = {
     "COMPLETED": {"steps": 2, "fail_at": 1},
     "FAILED": {"steps": 1, "fail_at": 1, "error": "permanent"},

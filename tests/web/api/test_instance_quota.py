@@ -83,10 +83,10 @@ def test_those_that_come_at_once_are_counted_too(open_web_app: Open) -> None:
     web_app = open_web_app(3)
     user_id = users.create_user(web_app.rt, "cat", PASSWORD)["id"]
     acting: Runtime = web_app.rt.by(Caller(Actor("user", user_id, "cat", user_id=user_id), "rest"))
-    gate, refused = threading.Barrier(8), []
+    barrier, refused = threading.Barrier(8), []
 
     def create(number: int) -> None:
-        gate.wait()
+        barrier.wait()
         try:
             task_service.create_instance(acting, f"I{number}")
         except TooMany as refusal:

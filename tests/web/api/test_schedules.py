@@ -32,8 +32,8 @@ def test_a_schedule_is_added_shown_and_listed(web_app: WebApp) -> None:
     assert (added["catch_up"], added["overlap"], added["paused"]) == ("latest", "allow", False)
     assert added["next_slot_at"] is not None
     assert expect_json(web_app.get(f"/schedules/{added['id']}")) == added
-    outline = {name: value for name, value in added.items() if name != "input"}
-    assert expect_json(web_app.get("/instances/acme/schedules")) == {"items": [outline], "next_cursor": None}
+    summary = {name: value for name, value in added.items() if name != "input"}
+    assert expect_json(web_app.get("/instances/acme/schedules")) == {"items": [summary], "next_cursor": None}
 
 
 def test_pages_of_schedules_are_by_name_and_cover_all_once(web_app: WebApp) -> None:

@@ -203,17 +203,17 @@ def test_superusers_keep_users(web_app: WebApp) -> None:
 def test_a_personal_token_is_shown_once_used_and_revoked(web_app: WebApp) -> None:
     me = as_user(web_app)
     new_token = {"name": "ci", "acts": ["instance.read", "instance.create"], "lifetime": 3600.0}
-    minted = expect_json(web_app.post("/tokens", new_token, **me), 201)
-    script = {"headers": bearer(minted["secret"])}
+    created = expect_json(web_app.post("/tokens", new_token, **me), 201)
+    script = {"headers": bearer(created["secret"])}
     expect_json(web_app.post("/instances", {"name": "Mine", "id": "mine"}, **script), 201)
     expect_problem(
         web_app.post("/instances/mine/tasks", {"kind": "brief", "input": {"text": "a"}}, **script), 403, "forbidden"
     )
     expect_problem(web_app.post("/tokens", {"name": "more"}, **script), 403, "forbidden")
     (listed,) = expect_json(web_app.get("/tokens", **me))["items"]
-    assert listed | {"last_used_at": None} == minted["token"]
+    assert listed | {"last_used_at": None} == created["token"]
     assert listed["last_used_at"] is not None
-    assert minted["secret"] not in web_app.get("/tokens", **me).text
+    assert created["secret"] not in web_app.get("/tokens", **me).text
     address = f"/api/v1/tokens/{listed['id']}"
     assert web_app.client.delete(address, **me).status_code == 204
     unauthenticated(web_app.get("/auth/whoami", **script), "revoked")
@@ -221,9 +221,9 @@ def test_a_personal_token_is_shown_once_used_and_revoked(web_app: WebApp) -> Non
 
 
 def test_a_personal_token_signs_itself_out(web_app: WebApp) -> None:
-    minted = expect_json(web_app.post("/tokens", {"name": "cli", "acts": ["instance.read"]}, **as_user(web_app)), 201)
-    assert web_app.post("/auth/logout", headers=bearer(minted["secret"])).status_code == 204
-    unauthenticated(web_app.get("/auth/whoami", headers=bearer(minted["secret"])), "revoked")
+    created = expect_json(web_app.post("/tokens", {"name": "cli", "acts": ["instance.read"]}, **as_user(web_app)), 201)
+    assert web_app.post("/auth/logout", headers=bearer(created["secret"])).status_code == 204
+    unauthenticated(web_app.get("/auth/whoami", headers=bearer(created["secret"])), "revoked")
 
 
 def test_the_responses_have_the_schemas_that_the_document_describes(web_app: WebApp) -> None:

@@ -45,7 +45,7 @@ def generate_content(
 
 
 def _stream(ctx: Context, pieces: Iterator[str]) -> str:
-    """Stream the text to watchers; return the whole text without control characters, which no platform accepts."""
+    """Stream the text to clients; return the whole text without control characters, which no platform accepts."""
     arrived = []
     for piece in pieces:
         ctx.text(piece)
