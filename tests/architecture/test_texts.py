@@ -27,9 +27,13 @@ def test_setup_installs_every_package() -> None:
     assert texts.find_unpacked_packages(read_tree()) == []
 
 
-def test_the_walkthrough_names_files_that_exist() -> None:
-    assert "app/" in read_tree().texts["docs/walkthrough.md"]
-    assert texts.find_missing_walkthrough_files(read_tree()) == []
+def test_documents_name_files_classes_functions_and_settings_that_exist() -> None:
+    assert texts.find_missing_files(read_tree()) == []
+    assert texts.find_unknown_names(read_tree()) == []
+
+
+def test_the_walkthrough_maps_every_package() -> None:
+    assert texts.find_unmapped_packages(read_tree()) == []
 
 
 def test_every_setting_is_documented_and_the_example_names_only_settings() -> None:
@@ -55,9 +59,20 @@ def test_a_package_that_is_not_installed_is_found() -> None:
     assert found == ["swallowtail.app.core.extras"]
 
 
-def test_a_missing_file_in_the_walkthrough_is_found() -> None:
-    found = added(texts.find_missing_walkthrough_files, "docs/walkthrough.md", "see `app/core/gone.py`")
-    assert found == ["app/core/gone.py"]
+def test_a_missing_file_in_a_document_is_found() -> None:
+    for path in ("docs/walkthrough.md", "README.md", "docs/decisions/0007-outbox.md"):
+        found = added(texts.find_missing_files, path, "see `app/core/gone.py` and `app/core/`")
+        assert found == [f"{path} names app/core/gone.py"]
+
+
+@pytest.mark.parametrize("name", ["GoneClass", "gone_function", "SWALLOWTAIL_GONE", "swallowtail_gone_total"])
+def test_an_unknown_name_in_a_document_is_found(name: str) -> None:
+    found = added(texts.find_unknown_names, "docs/limits.md", f"`Limits.{name}` and `SWALLOWTAIL_LOGIN_LIMIT`")
+    assert found == [f"docs/limits.md names {name}"]
+
+
+def test_a_package_that_the_walkthrough_lacks_is_found() -> None:
+    assert added(texts.find_unmapped_packages, "app/core/extras/file.py", '"""New."""') == ["app/core/extras"]
 
 
 def test_an_undocumented_setting_is_found() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+from collections.abc import Iterator
 from pathlib import PurePath
 
 from tests.architecture.source_tree import PRODUCT, SourceTree
@@ -25,6 +26,15 @@ REGISTRIES = (
 )
 CDNS = ("unpkg" + ".com", "jsdelivr" + ".net", "cdnjs" + ".cloudflare", "cdn." + "socket.io", "esm" + ".sh")
 MACHINE_PATHS = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/")
+#: Code in a document, the names in it, and the prefix of settings and metrics.
+_CODE = re.compile(r"`([^`\n]+)`")
+_NAME = re.compile(r"\b(?:[A-Z][a-z]+[A-Z]\w*|[A-Za-z]+_\w*\w)\b")
+_WORD = re.compile(r"\w+")
+_PREFIX = re.compile(r"^swallowtail_", re.IGNORECASE)
+#: Names in Celery's messages, in JavaScript, and in macOS.
+_FOREIGN_NAMES = {"reply_to", "MAX_SAFE_INTEGER", "F_FULLFSYNC"}
+#: Documents that name tests of other projects, and parts of the system of their time.
+_OTHER_NAMES = ("docs/conformance.md", "docs/decisions/")
 _FORBIDDEN = re.compile("|".join(re.escape(word) for word in (*REGISTRIES, *CDNS, *MACHINE_PATHS)))
 
 
@@ -67,16 +77,45 @@ def find_unpacked_packages(tree: SourceTree) -> list[str]:
     return sorted(listed ^ present)
 
 
-def find_missing_walkthrough_files(tree: SourceTree) -> list[str]:
-    """Return files that the walkthrough names and that do not exist."""
-    named = set(
-        re.findall(r"`((?:app|workers|scripts|tests|docs|clients|bench)/[\w./-]+)`", tree.texts["docs/walkthrough.md"])
-    )
-    return sorted(
-        name
-        for name in named
-        if name not in tree.texts and not any(path.startswith(f"{name.rstrip('/')}/") for path in tree.texts)
-    )
+def find_missing_files(tree: SourceTree) -> list[str]:
+    """Return files and folders that a document names and that do not exist."""
+    folders = {path[: path.rindex("/")] for path in tree.texts if "/" in path}
+    return [
+        f"{path} names {name}"
+        for path, text in _documents(tree)
+        for name in re.findall(r"`((?:app|workers|scripts|swallowtail|tests|docs|clients|bench)/[\w./-]+)`", text)
+        if name not in tree.texts and not any(f"{folder}/".startswith(f"{name.rstrip('/')}/") for folder in folders)
+    ]
+
+
+def find_unknown_names(tree: SourceTree) -> list[str]:
+    """Return classes, functions and settings that a document names and that no other file contains."""
+    known = {
+        word
+        for path, text in tree.texts.items()
+        if path.endswith((".py", ".js", ".mjs", ".html", ".cfg", ".toml", ".conf", ".acl"))
+        # The controls of this rule name what does not exist.
+        and not path.startswith("tests/architecture/")
+        for word in _WORD.findall(text)
+    }
+    found = []
+    for path, text in _documents(tree):
+        if path.startswith(_OTHER_NAMES):
+            continue
+        names = {name for code in _CODE.findall(text) for name in _NAME.findall(code)} - _FOREIGN_NAMES
+        found += [f"{path} names {name}" for name in sorted(names) if not {name, _PREFIX.sub("", name).lower()} & known]
+    return found
+
+
+def find_unmapped_packages(tree: SourceTree) -> list[str]:
+    """Return packages that the map in the walkthrough lacks."""
+    folders = {source.path.rpartition("/")[0] for source in tree.python(*PRODUCT, "clients")}
+    return sorted(folder for folder in folders if f"`{folder}`" not in tree.texts["docs/walkthrough.md"])
+
+
+def _documents(tree: SourceTree) -> Iterator[tuple[str, str]]:
+    """Yield the documents, without the changelog, which keeps the names of its time."""
+    return ((path, text) for path, text in tree.texts.items() if path.endswith(".md") and path != "CHANGELOG.md")
 
 
 def find_undocumented_settings(tree: SourceTree, names: list[str]) -> list[str]:

@@ -37,8 +37,8 @@ watcher watchers whoever wish wishes
 )
 #: Words that no class is called, alone or as a part of its name; a function may be a command of this name.
 CLASS_WORDS = ("watch", "watched")
-#: Settings keep their names.
-_SETTINGS = ("ring_events", "ring_bytes")
+#: Settings and the operations of the REST API keep their names.
+_KEPT_NAMES = ("ring_events", "ring_bytes", "mint_token", "mint_front_end_token")
 #: Words that no variable is called.
 VARIABLES = ("found", "given", "told")
 
@@ -150,7 +150,7 @@ def _names(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def _is_bad(name: str) -> bool:
-    return name not in _SETTINGS and _has_part(name, NAME_WORDS)
+    return name not in _KEPT_NAMES and _has_part(name, NAME_WORDS)
 
 
 def _has_part(name: str, words: Collection[str]) -> bool:
