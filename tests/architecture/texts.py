@@ -31,6 +31,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _NAME = re.compile(r"\b(?:[A-Z][a-z]+[A-Z]\w*|[A-Za-z]+_\w*\w)\b")
 _WORD = re.compile(r"\w+")
 _PREFIX = re.compile(r"^swallowtail_", re.IGNORECASE)
+#: Files whose names a document may use.
+_SOURCES = (".py", ".js", ".mjs", ".html", ".cfg", ".toml", ".conf", ".acl")
 #: Names in Celery's messages, in JavaScript, and in macOS.
 _FOREIGN_NAMES = {"reply_to", "MAX_SAFE_INTEGER", "F_FULLFSYNC"}
 #: Documents that name tests of other projects, and parts of the system of their time.
@@ -90,14 +92,9 @@ def find_missing_files(tree: SourceTree) -> list[str]:
 
 def find_unknown_names(tree: SourceTree) -> list[str]:
     """Return classes, functions and settings that a document names and that no other file contains."""
-    known = {
-        word
-        for path, text in tree.texts.items()
-        if path.endswith((".py", ".js", ".mjs", ".html", ".cfg", ".toml", ".conf", ".acl"))
-        # The controls of this rule name what does not exist.
-        and not path.startswith("tests/architecture/")
-        for word in _WORD.findall(text)
-    }
+    # The controls of this rule name what does not exist.
+    code = [text for path, text in tree.texts.items() if path.endswith(_SOURCES) and "/architecture/" not in path]
+    known = {word for text in [*code, *tree.texts] for word in _WORD.findall(text)}
     found = []
     for path, text in _documents(tree):
         if path.startswith(_OTHER_NAMES):
