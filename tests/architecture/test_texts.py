@@ -65,7 +65,7 @@ def test_a_missing_file_in_a_document_is_found() -> None:
         assert found == [f"{path} names app/core/gone.py"]
 
 
-@pytest.mark.parametrize("name", ["GoneClass", "gone_function", "SWALLOWTAIL_GONE", "swallowtail_gone_total"])
+@pytest.mark.parametrize("name", ["GoneClass", "gone_function", "swallowtail_gone_total"])
 def test_an_unknown_name_in_a_document_is_found(name: str) -> None:
     found = added(texts.find_unknown_names, "docs/limits.md", f"`Limits.{name}` and `SWALLOWTAIL_LOGIN_LIMIT`")
     assert found == [f"docs/limits.md names {name}"]
@@ -75,5 +75,7 @@ def test_a_package_that_the_walkthrough_lacks_is_found() -> None:
     assert added(texts.find_unmapped_packages, "app/core/extras/file.py", '"""New."""') == ["app/core/extras"]
 
 
-def test_an_undocumented_setting_is_found() -> None:
+def test_an_undocumented_or_unknown_setting_is_found() -> None:
     assert texts.find_undocumented_settings(read_tree(), [*_SETTINGS, "new_one"]) == ["SWALLOWTAIL_NEW_ONE"]
+    changed = read_tree().appended("docs/limits.md", "`SWALLOWTAIL_GONE=1`")
+    assert texts.find_undocumented_settings(changed, _SETTINGS) == ["SWALLOWTAIL_GONE"]

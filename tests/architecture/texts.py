@@ -26,11 +26,12 @@ REGISTRIES = (
 )
 CDNS = ("unpkg" + ".com", "jsdelivr" + ".net", "cdnjs" + ".cloudflare", "cdn." + "socket.io", "esm" + ".sh")
 MACHINE_PATHS = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/")
-#: Code in a document, the names in it, and the prefix of settings and metrics.
+#: Code in a document, names of classes and functions in it, settings, and words.
 _CODE = re.compile(r"`([^`\n]+)`")
-_NAME = re.compile(r"\b(?:[A-Z][a-z]+[A-Z]\w*|[A-Za-z]+_\w*\w)\b")
+_NAME = re.compile(r"\b(?!SWALLOWTAIL_)(?:[A-Z][a-z]+[A-Z]\w*|[A-Za-z]+_\w*\w)\b")
+_SETTING = re.compile(r"\bSWALLOWTAIL_[A-Z_]*[A-Z]")
 _WORD = re.compile(r"\w+")
-_PREFIX = re.compile(r"^swallowtail_", re.IGNORECASE)
+_METRIC_PREFIX = "swallowtail_"
 #: Files whose names a document may use.
 _SOURCES = (".py", ".js", ".mjs", ".html", ".cfg", ".toml", ".conf", ".acl")
 #: Names in Celery's messages, in JavaScript, and in macOS.
@@ -91,7 +92,7 @@ def find_missing_files(tree: SourceTree) -> list[str]:
 
 
 def find_unknown_names(tree: SourceTree) -> list[str]:
-    """Return classes, functions and settings that a document names and that no other file contains."""
+    """Return classes, functions and metrics that a document names and that no other file contains."""
     # The controls of this rule name what does not exist.
     code = [text for path, text in tree.texts.items() if path.endswith(_SOURCES) and "/architecture/" not in path]
     known = {word for text in [*code, *tree.texts] for word in _WORD.findall(text)}
@@ -100,7 +101,9 @@ def find_unknown_names(tree: SourceTree) -> list[str]:
         if path.startswith(_OTHER_NAMES):
             continue
         names = {name for code in _CODE.findall(text) for name in _NAME.findall(code)} - _FOREIGN_NAMES
-        found += [f"{path} names {name}" for name in sorted(names) if not {name, _PREFIX.sub("", name).lower()} & known]
+        found += [
+            f"{path} names {name}" for name in sorted(names) if not {name, name.removeprefix(_METRIC_PREFIX)} & known
+        ]
     return found
 
 
@@ -116,8 +119,9 @@ def _documents(tree: SourceTree) -> Iterator[tuple[str, str]]:
 
 
 def find_undocumented_settings(tree: SourceTree, names: list[str]) -> list[str]:
-    """Return settings that docs/settings.md lacks, and names in the example file that are not settings."""
+    """Return settings that docs/settings.md lacks, and names in documents and the example file that are no settings."""
     known = [f"SWALLOWTAIL_{name.upper()}" for name in names]
     shown = re.findall(r"^#? ?(SWALLOWTAIL_[A-Z_]+)=", tree.texts[".env.example"], flags=re.MULTILINE)
     missing = [name for name in known if f"`{name}`" not in tree.texts["docs/settings.md"]]
-    return [*missing, *sorted(set(shown) - set(known))]
+    named = {name for _, text in _documents(tree) for name in _SETTING.findall(text)}
+    return [*missing, *sorted({*shown, *named} - set(known))]
