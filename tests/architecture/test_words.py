@@ -38,6 +38,10 @@ def test_stop_labels_agree_with_the_walkthrough() -> None:
         ("app/web/static/js/new.js", "/** What somebody wrote. */"),
         ("clients/javascript/new.js", "call(); // whatever it is"),
         ("docs/new.md", "Nobody waits."),
+        (_PATH, "x = 1  # The gate hands it over."),
+        (_PATH, "x = f('every watcher sees it')"),
+        ("scripts/cli/new.py", 'x: str = Option(help="Mint a token.")'),
+        ("workers/run/new.py", '"""The last stage of a run."""'),
     ],
 )
 def test_a_listed_word_in_a_text_is_found(path: str, code: str) -> None:
@@ -55,13 +59,22 @@ def test_a_listed_word_in_a_text_is_found(path: str, code: str) -> None:
         (_PATH, "a.told = 1"),
         ("app/web/serving/pulse.py", ""),
         ("tests/web/serving/test_heard.py", ""),
+        ("app/web/engineio/gate.py", ""),
+        (_PATH, "def mint_secret(): ..."),
+        (_PATH, "class EventRing: ..."),
+        (_PATH, "class ClockWatch: ..."),
+        (_PATH, "a.next_stage = 1"),
+        (_PATH, "def farewell(): ..."),
     ],
 )
 def test_a_listed_word_in_a_name_is_found(path: str, code: str) -> None:
     assert len(added(words.find_name_words, path, code)) == 1
 
 
-@pytest.mark.parametrize("code", ["found_at = 1", "def test_what_is_told(): ...", "x = 'told'", "a = f('nobody')"])
+@pytest.mark.parametrize(
+    "code",
+    ["found_at = 1", "def test_what_is_told(): ...", "x = 'told'", "a = f('nobody')", "def watch(): ...", "string = 1"],
+)
 def test_other_names_are_not_found(code: str) -> None:
     assert added(words.find_text_words, _PATH, code) + added(words.find_name_words, _PATH, code) == []
 
