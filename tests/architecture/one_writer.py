@@ -23,6 +23,7 @@ OTHER_WRITERS = {
     "app/core/services/log_epochs.py": "renames the epoch of restored events",
 }
 _STATEMENTS = ("insert", "update", "delete")
+_TABLE = ".__table__"
 _TABLES = "|".join(("task", "step", "event", "outbox"))
 _TRANSITIONS = "swallowtail.app.core.ledger.transitions"
 
@@ -48,12 +49,18 @@ def find_writes(tree: SourceTree) -> list[str]:
 
 def find_uses_of_transitions(tree: SourceTree) -> list[str]:
     """Return imports of the state transitions outside the ledger."""
-    return [
-        f"{source.path}:{found.line} imports {found.full}"
-        for source in tree.python()
-        if not source.path.startswith(LEDGER)
-        for found in source.imports
-        if f"{found.full}.".startswith(f"{_TRANSITIONS}.")
+    others = [source for source in tree.python() if not source.path.startswith(LEDGER)]
+    found = [
+        f"{source.path}:{item.line} imports {item.full}"
+        for source in others
+        for item in source.imports
+        if f"{item.full}.".startswith(f"{_TRANSITIONS}.")
+    ]
+    return found + [
+        f"{source.path}:{node.lineno} uses {_TRANSITIONS}"
+        for source in others
+        for node in source.nodes
+        if isinstance(node, ast.Attribute) and node.attr == "transitions" and source.resolve(node) == _TRANSITIONS
     ]
 
 
@@ -66,13 +73,22 @@ def _statements(source: Source) -> Iterator[tuple[int, str]]:
     """Yield `insert(Task)` and the like, also for a table that only a variable names, and SQL texts."""
     for node in source.nodes:
         if isinstance(node, ast.Call):
-            called = source.resolve(node.func)
-            if called in [f"sqlalchemy.{name}" for name in _STATEMENTS] and node.args:
-                model = source.resolve(node.args[0])
+            library, _, called = source.resolve(node.func).rpartition(".")
+            if library.startswith("sqlalchemy") and called in _STATEMENTS and node.args:
+                model = source.resolve(node.args[0]).removesuffix(_TABLE)
                 if model in ROWS or not model.startswith("swallowtail.app.core.tables."):
                     yield node.lineno, ast.unparse(node)
+            elif isinstance(node.func, ast.Attribute) and _is_write_method(source, node, node.func):
+                yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_sql(node.value):
             yield node.lineno, f"SQL: {node.value[:60]}"
+
+
+def _is_write_method(source: Source, call: ast.Call, method: ast.Attribute) -> bool:
+    """Return whether a call is `session.query(Task).update(...)`, `Task.__table__.insert()` or a bulk operation."""
+    bulk = call.args if method.attr.startswith("bulk_") else []
+    parts = [*ast.walk(method.value)] if method.attr in _STATEMENTS else bulk
+    return any(isinstance(part, ast.expr) and source.resolve(part).removesuffix(_TABLE) in ROWS for part in parts)
 
 
 def _is_sql(text: str) -> bool:

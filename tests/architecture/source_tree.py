@@ -165,3 +165,8 @@ def _imports_of(node: ast.AST) -> Iterator[Import]:
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
             yield Import(node.lineno, "." * node.level + (node.module or ""), alias.name, alias.asname or alias.name)
+    elif isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+        match node.args[:1]:
+            case [ast.Constant(value=str() as module)]:
+                # Such an import makes no name known; no name has this text.
+                yield Import(node.lineno, module, "", f"import {module}")

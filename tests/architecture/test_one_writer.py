@@ -43,6 +43,14 @@ def test_every_listed_writer_outside_the_ledger_exists() -> None:
         ("app/core/maintenance/sweeper.py", "session.execute(text('UPDATE task SET status = 1'))"),
         ("workers/run_task.py", "session.execute(text('delete from outbox where id = 1'))"),
         ("scripts/cli/commands/tasks.py", "session.merge(Task(id=1))"),
+        ("app/web/pages/views.py", "session.query(Task).filter(Task.id == 1).update({'status': 1})"),
+        ("app/web/pages/views.py", "session.execute(Task.__table__.delete())"),
+        ("app/web/pages/views.py", "session.execute(insert(Step.__table__))"),
+        ("app/web/pages/views.py", "session.bulk_insert_mappings(Event, rows)"),
+        (
+            "app/web/pages/views.py",
+            "from sqlalchemy.dialects.postgresql import insert as upsert\nsession.execute(upsert(Task))",
+        ),
     ],
 )
 def test_a_write_outside_the_ledger_is_found(path: str, code: str) -> None:
@@ -56,6 +64,7 @@ def test_a_write_outside_the_ledger_is_found(path: str, code: str) -> None:
         "from swallowtail.app.core.ledger import transitions\ntransitions.move(change, task, 'failed')",
         "from swallowtail.app.core.ledger.transitions import move",
         "import swallowtail.app.core.ledger.transitions as t",
+        "from swallowtail.app.core import ledger\nledger.transitions.move(change, task, 'failed')",
     ],
 )
 def test_a_use_of_the_transitions_outside_the_ledger_is_found(code: str) -> None:

@@ -39,6 +39,7 @@ def test_client_libraries_do_not_import_the_product() -> None:
         ("app/delivery/access_monitor.py", "from swallowtail.app.core.ledger.tasks import TaskWriter"),
         ("app/delivery/access_monitor.py", "from swallowtail.app.core.ledger import transitions"),
         ("app/delivery/hub.py", "import swallowtail.app.core.ledger.transitions"),
+        ("app/delivery/hub.py", "importlib.import_module('swallowtail.app.core.ledger.tasks')"),
         ("app/core/queries/snapshot.py", "from swallowtail.app.core.ledger.tasks import TaskWriter"),
         ("app/core/errors.py", "from swallowtail.app.core.config.settings import Settings"),
         ("app/web/socketio/handlers.py", "def late():\n    from swallowtail.app.core.ledger import transitions"),

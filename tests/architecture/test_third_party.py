@@ -25,6 +25,7 @@ def test_eventlet_and_gevent_are_imported_only_by_the_files_that_serve_with_them
     [
         ("workers/run_task.py", "import flask"),
         ("workers/run/context.py", "def late():\n    import engineio"),
+        ("workers/run/context.py", "from importlib import import_module\nimport_module('flask')"),
         ("workers/broker/redis_channel.py", "import eventlet"),
         ("app/delivery/access_monitor.py", "from flask import request"),
         ("app/delivery/access_monitor.py", "import socketio"),
