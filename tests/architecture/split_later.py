@@ -14,5 +14,4 @@ SPLIT_LATER = {
     "tests/journey/access/test_views.py",
     "tests/journey/campaign/test_from_rest.py",
     "tests/journey/operation/test_worker_metrics.py",
-    "tests/service/test_connection_reserve.py",
 }

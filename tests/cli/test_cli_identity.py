@@ -1,4 +1,4 @@
-"""Signing in on the command line: passwords, the token file, users and API tokens."""
+"""Signing in on the command line: passwords, the token file, users and personal tokens."""
 
 from __future__ import annotations
 

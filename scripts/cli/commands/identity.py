@@ -1,4 +1,4 @@
-"""Commands for the signed-in user: `login`, `logout`, `whoami` and personal API tokens."""
+"""Commands for the signed-in user: `login`, `logout`, `whoami` and personal tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from swallowtail.scripts.cli.prompts import ask_name, ask_password
 from swallowtail.scripts.cli.task_input import parse_duration
 from swallowtail.scripts.cli.token_store import delete_token, read_token, store_token
 
-token_commands = typer.Typer(cls=CommandGroup, help="List, create and revoke your API tokens.")
+token_commands = typer.Typer(cls=CommandGroup, help="List, create and revoke your personal tokens.")
 
 _HOUR = 3600.0
 Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 30d.")]
@@ -84,7 +84,7 @@ def whoami(as_json: AsJson = False) -> None:
 
 @token_commands.callback(invoke_without_command=True)
 def show_tokens(context: typer.Context, as_json: AsJson = False) -> None:
-    """List your valid API tokens, latest first."""
+    """List your valid personal tokens, latest first."""
     if context.invoked_subcommand is not None:
         return
     with open_runtime() as runtime:
@@ -106,7 +106,7 @@ def create(
     lifetime: Lifetime = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create an API token with which a program acts as you. Its secret is printed only once."""
+    """Create a personal token with which a program acts as you. Its secret is printed only once."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
     new = NewToken(name=name, acts=acts or None, instance_id=instance, lifetime=seconds)
     with open_runtime() as runtime:
@@ -121,7 +121,7 @@ def create(
 
 @token_commands.command("revoke")
 def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Id of the token.")]) -> None:
-    """Revoke one of your API tokens."""
+    """Revoke one of your personal tokens."""
     with open_runtime() as runtime:
         api_tokens.revoke_own(runtime, token_id)
     print_note("Revoked.")
