@@ -20,9 +20,7 @@ pytestmark = pytest.mark.service
 NewDomain = Callable[..., Domain]
 
 
-def test_a_due_outbox_entry_becomes_one_message_with_ids_and_limits_only(
-    new_domain: NewDomain, broker_url: str
-) -> None:
+def test_a_due_outbox_entry_becomes_one_message_with_ids_and_limits(new_domain: NewDomain, broker_url: str) -> None:
     domain = new_domain(broker_url=broker_url)
     plain, limited = domain.submit(), domain.submit(soft_time_limit=1.2, hard_time_limit=9.0)
     assert domain.rt.relay.run_due() == 2
@@ -130,7 +128,7 @@ def test_an_unavailable_broker_only_delays_messages(
     assert set(messages) - {(warm, 1)} == {(task, 1) for task in tasks}
 
 
-def test_an_outbox_entry_that_was_claimed_meanwhile_is_not_due_again_early(
+def test_a_claimed_outbox_entry_is_not_due_again_early(
     new_domain: NewDomain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     domain = new_domain(redis_url=redis_url)
@@ -156,9 +154,7 @@ def test_an_unavailable_rabbitmq_costs_nothing(new_domain: NewDomain) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["password", "vhost", "queue"])
-def test_a_rabbitmq_that_refuses_the_connection_costs_nothing(
-    new_domain: NewDomain, rabbit_url: str, wrong: str
-) -> None:
+def test_a_refusing_rabbitmq_costs_nothing(new_domain: NewDomain, rabbit_url: str, wrong: str) -> None:
     password, vhost = rabbit_url.replace(":guest@", ":wrong@"), f"{rabbit_url.rstrip('/')}/nowhere"
     domain = new_domain(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
     if wrong == "queue":
