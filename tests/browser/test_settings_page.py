@@ -41,7 +41,7 @@ def create_token(page: Page, name: str) -> str:
     """Create a token on the page and return its secret."""
     page.locator("#create-token").get_by_label("Name").fill(name)
     page.locator("#create-token [type=submit]").click()
-    shown = page.locator("#new-token pre")
+    shown = page.locator("#created-token pre")
     expect(shown).to_have_text(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$"))
     secret: str = shown.inner_text()
     page.get_by_role("button", name="Done").click()

@@ -72,7 +72,7 @@ def test_tokens_and_password_on_the_account_page(
     sign_in(page, "petra")
     page.locator("#create-token").get_by_label("Name").fill("nightly <b>report</b>")
     page.get_by_role("button", name="Create token").click()
-    expect(page.locator("#new-token pre")).to_contain_text("swt_")
+    expect(page.locator("#created-token pre")).to_contain_text("swt_")
     page.reload()
     expect(page.locator("#tokens strong")).to_have_text("nightly <b>report</b>")
     page.get_by_role("button", name="Revoke").click()

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import BEGINNING, story
-from tests.harness.paused_step import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
+from tests.harness.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.servers import PostgresServer, RabbitServer
 from tests.harness.waiting import wait_until
 
@@ -53,23 +53,23 @@ def check_worker(deployment: Deployment, instance: str) -> None:
 def test_a_step_survives_a_restart_of_redis(fast_deployment: MakeDeployment, slots: int) -> None:
     deployment = fast_deployment(worker=False)
     deployment.start_worker(concurrency=slots)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     for outage in (1, 2):
         deployment.redis.kill()
         wait_for_count(deployment, "Connection to broker lost", outage)
         deployment.redis.start()
         wait_for_count(deployment, "Connected to", outage + 1)
-    assert let_through(deployment, task_id, gate) == 1
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+    assert release_task(deployment, task_id, release) == 1
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *after_pause(1)]
     check_worker(deployment, instance)
 
 
 def test_a_step_survives_a_redis_that_hangs(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment()
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     deployment.redis.pause()
-    assert let_through(deployment, task_id, gate) == 1
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+    assert release_task(deployment, task_id, release) == 1
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *after_pause(1)]
     deployment.redis.resume()
     check_worker(deployment, instance)
 
@@ -99,39 +99,44 @@ def test_a_message_that_redis_forgot_is_sent_again(fast_deployment: MakeDeployme
 
 def test_a_step_outlasts_a_short_lock_of_the_database(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=60)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     with database_locked(deployment):
-        gate.touch()
+        release.touch()
         deployment.workers[0].wait_for_log("heartbeat_failed")
-    assert let_through(deployment, task_id, gate) == 1
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+    assert release_task(deployment, task_id, release) == 1
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *after_pause(1)]
 
 
 def test_a_run_stops_itself_when_the_database_is_locked_for_longer_than_its_lease(
     fast_deployment: MakeDeployment,
 ) -> None:
     deployment = fast_deployment(lease_seconds=4)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     with database_locked(deployment):
         # It received no message: its own clock shows that the lease is over.
         deployment.workers[0].wait_for_log("how=abandon")
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_PAUSE,
+        *LOST_WHILE_PAUSED,
+        "2: wait in_progress",
+        *after_pause(2),
+    ]
 
 
 def test_a_step_outlasts_a_restart_of_postgres(fast_deployment: MakeDeployment) -> None:
     server = PostgresServer()
     try:
         deployment = fast_deployment(database_url=server.start().create_database(), lease_seconds=60)
-        instance, task_id, gate = at_the_gate(deployment)
+        instance, task_id, release = start_paused(deployment)
         server.signal(signal.SIGINT)  # a fast shutdown: clients are cut off, nothing committed is lost
         server.wait()
-        gate.touch()
+        release.touch()
         deployment.workers[0].wait_for_log("heartbeat_failed")
         server.start()
-        assert let_through(deployment, task_id, gate) == 1
-        assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+        assert release_task(deployment, task_id, release) == 1
+        assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *after_pause(1)]
         check_worker(deployment, instance)
     finally:
         server.discard()
@@ -148,14 +153,14 @@ def test_a_run_waits_with_a_finished_step_while_postgres_takes_no_writes(fast_de
     try:
         url = server.start().create_database()
         deployment = fast_deployment(database_url=url, lease_seconds=4, database_wait=3)
-        instance, task_id, gate = at_the_gate(deployment)
+        instance, task_id, release = start_paused(deployment)
         set_read_only("on")
-        gate.touch()
+        release.touch()
         # Each try lasts for `database_wait`: together they exceed a lease.
         wait_for_count(deployment, "run_paused", 3)
         set_read_only("off")
-        assert let_through(deployment, task_id, gate) == 1
-        assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+        assert release_task(deployment, task_id, release) == 1
+        assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *after_pause(1)]
         check_worker(deployment, instance)
     finally:
         server.discard()
@@ -166,14 +171,14 @@ def test_a_step_survives_a_restart_of_rabbitmq(fast_deployment: MakeDeployment) 
     try:
         server.start()
         deployment = fast_deployment(broker_url=server.url, lease_seconds=60)
-        instance, task_id, gate = at_the_gate(deployment)
+        instance, task_id, release = start_paused(deployment)
         later = deployment.submit(instance, "probe", {"steps": 1})
         server.kill()
         deployment.workers[0].wait_for_log("Cannot connect")
         server.start()
-        assert let_through(deployment, task_id, gate) == 1
+        assert release_task(deployment, task_id, release) == 1
         assert deployment.wait_for_task(later)["status"] == "COMPLETED"
-        assert story(deployment.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
+        assert story(deployment.events(instance, task_id)) == [*UNTIL_PAUSE, *after_pause(1)]
         assert story(deployment.events(instance, later)) == PROBED
     finally:
         server.discard()

@@ -13,11 +13,11 @@ from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import BEGINNING, story
-from tests.harness.paused_step import UNTIL_GATE, after_gate, at_the_gate, let_through
+from tests.harness.paused_step import UNTIL_PAUSE, after_pause, release_task, start_paused
 
 MakeDeployment = Callable[..., Deployment]
 
-CANCELLED_THERE = [*UNTIL_GATE, "1: cancel requested", "1: wait failed cancelled", "1: CANCELLED"]
+CANCELLED_THERE = [*UNTIL_PAUSE, "1: cancel requested", "1: wait failed cancelled", "1: CANCELLED"]
 
 
 def test_a_task_that_has_not_started_is_cancelled_at_once(fast_deployment: MakeDeployment) -> None:
@@ -34,7 +34,7 @@ def test_a_task_that_has_not_started_is_cancelled_at_once(fast_deployment: MakeD
 @pytest.mark.parametrize("manner", ["asks", "blocks", "deaf"])
 def test_a_running_task_is_cancelled_however_its_step_behaves(fast_deployment: MakeDeployment, manner: str) -> None:
     deployment = fast_deployment(lease_seconds=600)
-    instance, task_id, _ = at_the_gate(deployment, manner)
+    instance, task_id, _ = start_paused(deployment, manner)
     task_service.cancel(deployment.runtime(), task_id)
     assert deployment.wait_for_task(task_id)["status"] == "CANCELLED"
     assert story(deployment.events(instance)) == CANCELLED_THERE
@@ -44,12 +44,12 @@ def test_a_running_task_is_cancelled_however_its_step_behaves(fast_deployment: M
 
 def test_a_cancelled_task_can_be_retried_from_where_it_was(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment()
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     task_service.cancel(deployment.runtime(), task_id)
     deployment.wait_for_task(task_id, "CANCELLED")
     task_service.retry(deployment.runtime(), task_id)
-    assert let_through(deployment, task_id, gate) == 2
-    again = ["1: RETRYING", "1: QUEUED", "2: IN_PROGRESS", "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    again = ["1: RETRYING", "1: QUEUED", "2: IN_PROGRESS", "2: wait in_progress", *after_pause(2)]
     assert story(deployment.events(instance)) == [*CANCELLED_THERE, *again]
 
 
@@ -83,14 +83,14 @@ def test_a_cancel_that_races_the_end_is_obeyed_or_refused(fast_deployment: MakeD
 def test_the_same_message_twice_is_one_run(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(worker=False)
     deployment.start_worker(concurrency=2)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     sender = make_sender(deployment.settings)
     for _ in range(3):
         sender.send_task(RUN_TASK, args=[task_id, 1], queue=deployment.runtime().settings.queue)
     deployment.workers[0].wait_for(
         lambda: deployment.workers[0].log_text().count("wakeup_is_stale") == 3, "the repeated messages are refused"
     )
-    assert let_through(deployment, task_id, gate) == 1
+    assert release_task(deployment, task_id, release) == 1
     sender.send_task(RUN_TASK, args=[task_id, 1], queue=deployment.runtime().settings.queue)
     sender.send_task(RUN_TASK, args=["no such task", 1], queue=deployment.runtime().settings.queue)
     sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=deployment.runtime().settings.queue)
@@ -101,12 +101,12 @@ def test_the_same_message_twice_is_one_run(fast_deployment: MakeDeployment) -> N
     )
     sender.close()
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
-    assert story(deployment.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
+    assert story(deployment.events(instance, task_id)) == [*UNTIL_PAUSE, *after_pause(1)]
 
 
 def test_an_operator_who_terminates_the_message_cancels_the_task(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600)
-    instance, task_id, _ = at_the_gate(deployment, "blocks")
+    instance, task_id, _ = start_paused(deployment, "blocks")
     received = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", deployment.workers[0].log_text())
     assert received
     sender = make_sender(deployment.settings)
@@ -114,6 +114,6 @@ def test_an_operator_who_terminates_the_message_cancels_the_task(fast_deployment
     sender.close()
     assert deployment.wait_for_task(task_id, "CANCELLED")
     lines = story(deployment.events(instance))
-    assert lines[: len(UNTIL_GATE)] == UNTIL_GATE
+    assert lines[: len(UNTIL_PAUSE)] == UNTIL_PAUSE
     assert lines[-1] == "1: CANCELLED"
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import story
-from tests.harness.paused_step import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
+from tests.harness.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.processes import WorkerProcess
 from tests.harness.waiting import wait_until
 
@@ -43,35 +43,45 @@ def suspend(deployment: Deployment, worker: WorkerProcess) -> None:
 
 def test_a_killed_pool_child_is_lost_at_once(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     deployment.workers[0].kill_child()
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_PAUSE,
+        *LOST_WHILE_PAUSED,
+        "2: wait in_progress",
+        *after_pause(2),
+    ]
 
 
 def test_a_killed_worker_is_lost_when_its_lease_lapses(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=4)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     children = deployment.workers[0].descendants()
     deployment.workers[0].kill_main()
     wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in children), "children and sweeper end too")
     deployment.start_worker(concurrency=1)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_PAUSE,
+        *LOST_WHILE_PAUSED,
+        "2: wait in_progress",
+        *after_pause(2),
+    ]
 
 
 def test_a_suspended_worker_that_resumes_changes_nothing(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=5)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     suspended = deployment.workers[0]
     suspend(deployment, suspended)
     deployment.start_worker(concurrency=1)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
-    gate.touch()
+    release.touch()
     deployment.wait_for_task(task_id, "COMPLETED")
-    expected = [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    expected = [*UNTIL_PAUSE, *LOST_WHILE_PAUSED, "2: wait in_progress", *after_pause(2)]
     assert story(deployment.events(instance)) == expected
     suspended.resume()
     suspended.wait_for_log("run_ended")
@@ -83,15 +93,15 @@ def test_a_suspended_worker_that_resumes_changes_nothing(fast_deployment: MakeDe
 
 def test_a_task_that_keeps_killing_its_worker_fails(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(max_losses=2, lease_seconds=600)
-    instance, gate = deployment.new_instance(), deployment.root / "gate"
-    task_id = deployment.submit(instance, "gate", {"path": str(gate)})
+    instance, release = deployment.new_instance(), deployment.root / "paused"
+    task_id = deployment.submit(instance, "paused", {"path": str(release)})
     for attempt in (1, 2, 3):
         deployment.wait_for_step(instance, task_id, "wait", attempt=attempt)
         deployment.workers[0].kill_child()
     assert deployment.wait_for_task(task_id)["status"] == "FAILED"
-    again = ["2: wait in_progress", *[line.replace("1:", "2:") for line in LOST_THERE[:3]], "3: IN_PROGRESS"]
+    again = ["2: wait in_progress", *[line.replace("1:", "2:") for line in LOST_WHILE_PAUSED[:3]], "3: IN_PROGRESS"]
     ending = ["3: wait in_progress", "3: wait failed worker_lost", "3: FAILED worker_lost"]
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, *again, *ending]
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *LOST_WHILE_PAUSED, *again, *ending]
 
 
 def test_the_sweeper_process_is_restarted(fast_deployment: MakeDeployment) -> None:

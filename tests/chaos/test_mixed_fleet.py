@@ -30,7 +30,7 @@ def test_no_task_of_a_new_kind_fails_during_a_rolling_start(new_deployment: Call
     )
     assert [warning["code"] for warning in answer["warnings"]] == ["no_worker"]
     payload = {"path": str(deployment.root)}
-    tasks = [deployment.submit(instance, "gate", payload) for _ in range(12)]
+    tasks = [deployment.submit(instance, "paused", payload) for _ in range(12)]
     wait_until(
         lambda: any(deployment.task(task)["message"].startswith("Waiting for a worker") for task in tasks),
         "the old worker has returned some",
@@ -40,4 +40,4 @@ def test_no_task_of_a_new_kind_fails_during_a_rolling_start(new_deployment: Call
     old.stop_warm()
     assert old.wait() == 0
     wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has announced that it stops")
-    assert kinds_of(deployment)["gate"] == 1
+    assert kinds_of(deployment)["paused"] == 1

@@ -11,12 +11,19 @@ from sqlalchemy import select
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import story
-from tests.harness.paused_step import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
+from tests.harness.paused_step import (
+    LOST_WHILE_PAUSED,
+    REQUEUED_WHILE_PAUSED,
+    UNTIL_PAUSE,
+    after_pause,
+    release_task,
+    start_paused,
+)
 
 MakeDeployment = Callable[..., Deployment]
 
 #: A task whose step is paused when its worker stops, and ends in time.
-LEFT_AFTER_GATE = [
+STOPPED_AFTER_PAUSE = [
     "1: wait completed",
     "1: RETRYING worker_stopped",
     "1: QUEUED",
@@ -38,43 +45,43 @@ def count_failures(deployment: Deployment, task_id: str) -> tuple[int, dict[str,
 
 def test_a_warm_shutdown_releases_the_task_at_the_next_step_boundary(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     deployment.workers[0].stop_warm()
     deployment.workers[0].wait_for_log("worker_stops")
-    gate.touch()
+    release.touch()
     assert deployment.workers[0].wait() == 0
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
     assert count_failures(deployment, task_id) == (0, {"first": 0, "wait": 0})
     deployment.start_worker(concurrency=1)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *STOPPED_AFTER_PAUSE]
 
 
 @pytest.mark.parametrize("manner", ["asks", "blocks"])
 def test_a_step_that_outlasts_the_grace_is_performed_elsewhere(fast_deployment: MakeDeployment, manner: str) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
-    instance, task_id, gate = at_the_gate(deployment, manner)
+    instance, task_id, release = start_paused(deployment, manner)
     assert deployment.workers[0].terminate() == 0
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
     assert count_failures(deployment, task_id) == (0, {"first": 0, "wait": 0})
-    gate.touch()
+    release.touch()
     deployment.start_worker(concurrency=1)
-    assert let_through(deployment, task_id, gate) == 2
+    assert release_task(deployment, task_id, release) == 2
     assert story(deployment.events(instance)) == [
-        *UNTIL_GATE,
-        *HANDED_OVER_THERE,
+        *UNTIL_PAUSE,
+        *REQUEUED_WHILE_PAUSED,
         "2: wait in_progress",
-        *after_gate(2),
+        *after_pause(2),
     ]
 
 
 def test_a_step_that_ends_at_the_notice_keeps_its_output(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5, cancel_grace=600)
-    instance, task_id, gate = at_the_gate(deployment, "tidies")
+    instance, task_id, release = start_paused(deployment, "tidies")
     assert deployment.workers[0].terminate() == 0
     deployment.start_worker(concurrency=1)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_PAUSE, *STOPPED_AFTER_PAUSE]
     (wait,) = [e["data"] for e in deployment.events(instance) if e["data"].get("key") == "wait" and e["data"]["output"]]
     assert wait["output"] == "tidied up"
 
@@ -82,14 +89,19 @@ def test_a_step_that_ends_at_the_notice_keeps_its_output(fast_deployment: MakeDe
 @pytest.mark.parametrize("manner", ["asks", "blocks"])
 def test_a_cold_shutdown_releases_the_task_at_once(fast_deployment: MakeDeployment, manner: str) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
-    instance, task_id, gate = at_the_gate(deployment, manner)
+    instance, task_id, release = start_paused(deployment, manner)
     deployment.workers[0].stop_cold()
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
     deployment.workers[0].wait()
-    gate.touch()
+    release.touch()
     deployment.start_worker(concurrency=1)
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_PAUSE,
+        *LOST_WHILE_PAUSED,
+        "2: wait in_progress",
+        *after_pause(2),
+    ]
 
 
 @pytest.mark.parametrize("manner", ["warm", "cold"])
@@ -97,20 +109,25 @@ def test_a_step_that_ignores_every_request_does_not_delay_a_shutdown_for_ever(
     fast_deployment: MakeDeployment, manner: str
 ) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
-    instance, task_id, _ = at_the_gate(deployment, "deaf")
+    instance, task_id, _ = start_paused(deployment, "deaf")
     (deployment.workers[0].stop_warm if manner == "warm" else deployment.workers[0].stop_cold)()
     deployment.workers[0].wait()
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
-    there = HANDED_OVER_THERE if manner == "warm" else LOST_THERE
-    assert story(deployment.events(instance))[: len(UNTIL_GATE) + 2] == [*UNTIL_GATE, *there[:2]]
+    there = REQUEUED_WHILE_PAUSED if manner == "warm" else LOST_WHILE_PAUSED
+    assert story(deployment.events(instance))[: len(UNTIL_PAUSE) + 2] == [*UNTIL_PAUSE, *there[:2]]
 
 
 def test_a_child_that_is_ended_while_its_worker_stays_counts_as_a_loss(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600)
-    instance, task_id, gate = at_the_gate(deployment)
+    instance, task_id, release = start_paused(deployment)
     (child,) = deployment.workers[0].pool()
     os.kill(child, 15)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     assert count_failures(deployment, task_id)[0] == 1
-    assert let_through(deployment, task_id, gate) == 2
-    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert release_task(deployment, task_id, release) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_PAUSE,
+        *LOST_WHILE_PAUSED,
+        "2: wait in_progress",
+        *after_pause(2),
+    ]

@@ -43,9 +43,9 @@ class Tenants:
 
     def page(self, instance_id: str, **options: Any) -> str:
         """A front end's token."""
-        return self.mint(instance_id, **options)["secret"]
+        return self.issue(instance_id, **options)["secret"]
 
-    def mint(self, instance_id: str, **options: Any) -> CreatedToken:
+    def issue(self, instance_id: str, **options: Any) -> CreatedToken:
         """A front end's token with its row."""
         return api_tokens.issue_front_end(self.rt, self.tokens, instance_id, NewFrontEndToken(name="page", **options))
 

@@ -23,14 +23,14 @@ import sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-road, name, port, code = Path("{road}"), sys.argv[1], int("{port}"), int("{code}")
+starts, name, port, code = Path("{starts}"), sys.argv[1], int("{port}"), int("{code}")
 
 def note(what):
-    with road.open("a") as file:
+    with starts.open("a") as file:
         file.write(what + "\\n")
 
 def noted(what):
-    return what in road.read_text().split("\\n")
+    return what in starts.read_text().split("\\n")
 
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -61,23 +61,23 @@ def settings(tmp_path: Path) -> Settings:
 
 def start(settings: Settings, *, patience: float, code: int = 0) -> tuple[int, list[str]]:
     """Supervise until the worker starts. Returns the exit code and the records. The release waits that long for web."""
-    road, script = settings.var / "road", settings.var / "note.py"
-    road.write_text("")
-    script.write_text(NOTE.format(road=road, port=settings.port, code=code, patience=patience))
+    starts, script = settings.var / "starts", settings.var / "note.py"
+    starts.write_text("")
+    script.write_text(NOTE.format(starts=starts, port=settings.port, code=code, patience=patience))
     commands = {name: f"{sys.executable} {script} {name}" for name in ("release", "web", "worker")}
 
     async def run() -> int:
-        stopper = asyncio.create_task(stop_after("worker", road))
+        stopper = asyncio.create_task(stop_after("worker", starts))
         try:
             return await supervise(settings, commands)
         finally:
             stopper.cancel()
 
-    return asyncio.run(run()), road.read_text().split()
+    return asyncio.run(run()), starts.read_text().split()
 
 
-async def stop_after(last: str, road: Path) -> None:
-    while last not in road.read_text().split():
+async def stop_after(last: str, starts: Path) -> None:
+    while last not in starts.read_text().split():
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Delays survive jumps of the database's clock: a time that is set by hand, or a machine that sleeps."""
+"""Delays survive jumps of the database's clock: a time that is set manually, or a machine that sleeps."""
 
 from __future__ import annotations
 

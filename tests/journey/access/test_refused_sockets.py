@@ -32,7 +32,7 @@ def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewD
     author, other = Author(deployment), Author(deployment)
     tenants = Tenants(deployment)
     token = tenants.add("vera", "viewer", author.instance_id)
-    page = tenants.mint(other.instance_id)
+    page = tenants.issue(other.instance_id)
     tenants.revoke(page["secret"])
     task_id = other.play()
     for _ in range(3):

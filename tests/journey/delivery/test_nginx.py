@@ -1,7 +1,7 @@
 """Web processes behind a real nginx, as in the example: websockets to any, polling to the same one.
 
-There are four at three addresses, the first of which two share, with the settings that the example's head exports and
-no others: so everybody has to say who they are.
+Four web processes have three addresses; two share the first. Their settings are those at the head of the example, so callers
+must authenticate.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def three(redis_binary: RedisBinary) -> Iterator[Deployment]:
         yield start_three(opened)
 
 
-def watcher(deployment: Deployment, instance_id: str) -> dict[str, str]:
+def client_auth(deployment: Deployment, instance_id: str) -> dict[str, str]:
     """The credentials of a member of an instance."""
-    return {"token": Tenants(deployment).add(f"watcher-of-{instance_id}", "viewer", instance_id)}
+    return {"token": Tenants(deployment).add(f"viewer-of-{instance_id}", "viewer", instance_id)}
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,8 @@ def boss(three: Deployment) -> dict[str, str]:
     """The headers of a superuser."""
     view = users.create_user(three.runtime(), "boss", "correct horse battery", is_superuser=True)
     caller = Caller(Actor("user", view["id"], "boss", user_id=view["id"], is_superuser=True), "rest")
-    minted = api_tokens.issue_personal(three.runtime().by(caller), NewToken(name="test"))
-    return {"Authorization": f"Bearer {minted['secret']}"}
+    created = api_tokens.issue_personal(three.runtime().by(caller), NewToken(name="test"))
+    return {"Authorization": f"Bearer {created['secret']}"}
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def connections(deployment: Deployment, boss: dict[str, str]) -> list[int]:
 def test_websockets_go_anywhere_and_come_back_anywhere(three: Deployment, nginx: Nginx, boss: dict[str, str]) -> None:
     author = Author(three)
     author.play()
-    auth = watcher(three, author.instance_id)
+    auth = client_auth(three, author.instance_id)
     clients = [ResumingRecorder(nginx.url, auth=auth).connect() for _ in range(8)]
     assert connections(three, boss) == [4, 2, 2]
     for client in clients:
@@ -160,7 +160,7 @@ def test_clients_of_a_killed_address_go_on_at_the_others(new_deployment: Callabl
     deployment = start_three(new_deployment(env=as_written()))
     author = Author(deployment)
     author.play()
-    auth = watcher(deployment, author.instance_id)
+    auth = client_auth(deployment, author.instance_id)
     with Nginx(deployment) as nginx:
         clients = [ResumingRecorder(nginx.url, auth=auth).connect() for _ in range(4)]
         for client in clients:
@@ -182,7 +182,7 @@ def test_clients_of_a_killed_address_go_on_at_the_others(new_deployment: Callabl
 @pytest.mark.parametrize("upgrade", [False, True], ids=["polling", "polling and upgrade"])
 def test_polling_stays_where_it_began(three: Deployment, nginx: Nginx, upgrade: bool) -> None:
     author = Author(three)
-    with PollingRecorder(nginx.url, watcher(three, author.instance_id), upgrade=upgrade) as client:
+    with PollingRecorder(nginx.url, client_auth(three, author.instance_id), upgrade=upgrade) as client:
         client.wait_until(
             lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled"
         )

@@ -95,7 +95,7 @@ def run_with_lost_child(deployment: Deployment, instance: str) -> WorkerProcess:
     """Run a task whose pool child is killed, with no other process whose sweeper would repeat it; return the worker."""
     worker = deployment.start_worker(concurrency=1)
     opened = deployment.root / "opened"
-    task_id = enqueue(deployment, instance, "gate", f"path={opened}")
+    task_id = enqueue(deployment, instance, "paused", f"path={opened}")
     deployment.wait_for_step(instance, task_id, "wait")
     worker.kill_child()
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)

@@ -58,8 +58,8 @@ def personal(web_app: WebApp) -> dict[str, str]:
     """Return the header with a personal token of `ann`, which needs no key."""
     view = next(one for one in users.list_users(web_app.rt, limit=10)[0] if one["name"] == "ann")
     actor = Actor("user", view["id"], "ann", user_id=view["id"])
-    minted = api_tokens.issue_personal(web_app.rt.by(Caller(actor, "rest")), NewToken(name="script"))
-    return {"Authorization": f"Bearer {minted['secret']}"}
+    created = api_tokens.issue_personal(web_app.rt.by(Caller(actor, "rest")), NewToken(name="script"))
+    return {"Authorization": f"Bearer {created['secret']}"}
 
 
 def tokens(web_app: WebApp) -> int:
