@@ -184,7 +184,7 @@ class Database:
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
         backoff = Backoff(self.wait if wait is None else wait)
         made: Made = {}
-        with self._turn(backoff) if write else nullcontext():
+        with self._queued(backoff) if write else nullcontext():
             connection = self._begin(backoff, write=write)
             measure_pool(self.engine)
             session = Session(bind=connection, expire_on_commit=False, autoflush=True, info={**self._info, MADE: made})
@@ -197,7 +197,7 @@ class Database:
                 if write:
                     self.trouble = None
                 if made:
-                    _store_redactions(connection, made, self._turn(Backoff(0.0)), self._info)
+                    _store_redactions(connection, made, self._queued(Backoff(0.0)), self._info)
             except DBAPIError as fault:
                 # A write in a read transaction is a programming error, and no retry helps.
                 if not write and is_read_only(fault):
@@ -208,7 +208,7 @@ class Database:
                 connection.close()
                 measure_pool(self.engine)
 
-    def _turn(self, backoff: Backoff) -> AbstractContextManager[None]:
+    def _queued(self, backoff: Backoff) -> AbstractContextManager[None]:
         # Before the connection: waiting writers leave the connections to readers.
         return nullcontext() if self._writer_queue is None else self._writer_queue.entered(lambda: backoff.is_left)
 
@@ -257,10 +257,10 @@ def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
     return {"swallowtail_write": write}
 
 
-def _store_redactions(connection: Connection, made: Made, turn: AbstractContextManager[None], info: Any) -> None:
+def _store_redactions(connection: Connection, made: Made, queued: AbstractContextManager[None], info: Any) -> None:
     """Store the redactions that a transaction computed, after it and on its connection, without waiting for locks."""
     try:
-        with turn, writing_at_once(connection), Session(bind=connection, info=info) as session:
+        with queued, writing_at_once(connection), Session(bind=connection, info=info) as session:
             store(session, made)
     except (SQLAlchemyError, SwallowtailError) as fault:
         # The next reader computes them again.

@@ -1,1 +1,1 @@
-"""Operating-system helpers: supervised child processes, worker threads, private files."""
+"""Supervised child processes, periodic threads, circuit breakers, private files, and the check of libraries."""
