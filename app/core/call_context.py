@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.tasks import TaskWriter
+from swallowtail.app.core.ledger.tasks import Basis, TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.process.worker_thread import Offload, run_here
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
@@ -32,6 +32,8 @@ class CallContext:
     caller: Caller = SYSTEM_CALLER
     #: Runs long computations with payloads.
     offload: Offload = run_here
+    #: What the latest submissions were checked against, by the kind and id of the actor, instance, and kind of task.
+    bases: dict[tuple[str, str, str, str], Basis] = field(default_factory=dict)
 
     def by(self, caller: Caller) -> Self:
         """Return the same context for another caller."""

@@ -3,9 +3,6 @@
 SPLIT_LATER = {
     "app/core/queries/authorized.py",
     "tests/core/audit/test_audit_log.py",
-    "tests/core/domain.py",
-    "tests/core/ledger/test_ledger_machine.py",
-    "tests/core/ledger/test_submission.py",
     "tests/core/queries/test_bounded_queries.py",
     "tests/harness/deployment.py",
     "tests/harness/program.py",

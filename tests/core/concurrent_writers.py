@@ -1,4 +1,4 @@
-"""Beside the road: writers that live whole tasks, in threads here or in processes of their own, and a reader.
+"""Writers that bring whole tasks to completion, in threads or in processes of their own, and a reader of the log.
 
 `python -m tests.core.concurrent_writers URL THREADS TASKS` is one process of writers.
 """
@@ -24,19 +24,19 @@ EVENTS_OF_A_TASK = 7
 
 
 class Skipped(AssertionError):
-    """A reader that asks for what is above its cursor has missed something."""
+    """A reader has missed an event above its cursor."""
 
 
 class Follower:
-    """The simplest reader: everything above the last number it saw."""
+    """Reads the events above the last number that it read."""
 
     def __init__(self, db: Database, instance_id: str = "demo") -> None:
         self._db = db
         self._instance_id = instance_id
         self.seen: list[EventRecord] = []
 
-    def look(self) -> None:
-        """Read what is new. Raises Skipped when a number is missing below it."""
+    def read(self) -> None:
+        """Read new events. Raises Skipped when a number is missing."""
         cursor = self.seen[-1].seq if self.seen else 0
         with self._db.read() as session:
             for event in read_events(session, self._instance_id, cursor, 1000):
@@ -46,17 +46,17 @@ class Follower:
                 self.seen.append(event)
 
     def follow(self, total: int) -> None:
-        """Look until so many have been seen."""
+        """Read until `total` events were read."""
 
         def has_all() -> bool:
-            self.look()
+            self.read()
             return len(self.seen) >= total
 
         wait_until(has_all, f"{total} events are there", every=0.005, seen=lambda: len(self.seen))
 
 
 def live_tasks(domain: Domain, tasks: int) -> None:
-    """Live so many tasks from submission to completion, with a transaction that is rolled back in each."""
+    """Bring `tasks` tasks from submission to completion, with a transaction that is rolled back in each."""
     for _ in range(tasks):
         claim = domain.running()
         with contextlib.suppress(GaveUp):
@@ -74,7 +74,7 @@ def crowd(domain: Domain, threads: int, tasks: int) -> list[threading.Thread]:
 
 
 class GaveUp(Exception):
-    """The transaction took numbers and is not to be committed."""
+    """The transaction has numbered events and must not be committed."""
 
 
 def _give_up(change: Change, task_id: str) -> NoReturn:
@@ -86,7 +86,7 @@ def _give_up(change: Change, task_id: str) -> NoReturn:
 
 
 def main(url: str, threads: str, tasks: str) -> None:
-    """Write, and end when done."""
+    """Write all tasks."""
     domain = Domain(make_settings(database_url=url))
     for writer in crowd(domain, int(threads), int(tasks)):
         writer.join()

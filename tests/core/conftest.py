@@ -22,7 +22,7 @@ NewDomain = Callable[..., Domain]
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a migrated SQLite database; copying it is faster than migrating."""
+    """Return a directory with a migrated SQLite database; a copy of it is faster than a migration."""
     directory = tmp_path_factory.mktemp("template")
     migrate(make_settings(var_dir=directory))
     return directory
@@ -30,7 +30,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(request: pytest.FixtureRequest) -> str:
-    """The URL of a migrated PostgreSQL database that tests use one after the other."""
+    """Return the URL of a migrated PostgreSQL database that tests use one after the other."""
     server: PostgresServer = request.getfixturevalue("postgres_server")
     url = server.create_database()
     migrate(make_settings(database_url=url))
@@ -39,10 +39,10 @@ def migrated_postgres(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def empty_postgres(migrated_postgres: str) -> str:
-    """The same, emptied: that is much faster than a new one."""
+    """Return the same database without rows, which is much faster than a new one."""
     tables = sql.SQL(", ").join(map(sql.Identifier, Base.metadata.tables))
     with psycopg.connect(migrated_postgres) as connection:
-        # As the owner of the server can: the audit log refuses to be emptied.
+        # The audit log refuses TRUNCATE; the owner of the server can do it nevertheless.
         connection.execute("SET session_replication_role = replica")
         connection.execute(sql.SQL("TRUNCATE {}").format(tables))
     return migrated_postgres
@@ -62,7 +62,7 @@ def new_domain(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: 
     ]
 )
 def new_domain_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDomain]:
-    """Do the same on SQLite and on PostgreSQL in turn."""
+    """Return the same on SQLite and on PostgreSQL in turn."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template") / "swallowtail.db", tmp_path)
         yield from _make_domains({"var_dir": tmp_path})
@@ -72,13 +72,13 @@ def new_domain_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ne
 
 @pytest.fixture
 def new_postgres_domain(empty_postgres: str, tmp_path: Path) -> Iterator[NewDomain]:
-    """Do the same on PostgreSQL only."""
+    """Return the same on PostgreSQL only."""
     yield from _make_domains({"var_dir": tmp_path, "database_url": empty_postgres})
 
 
 @pytest.fixture
 def domain(new_domain_on: NewDomain) -> Domain:
-    """A domain on SQLite and on PostgreSQL in turn."""
+    """Return a domain on SQLite and on PostgreSQL in turn."""
     return new_domain_on()
 
 

@@ -1,4 +1,4 @@
-"""Where slots must be, found in the dullest way: by looking at every minute of a clock."""
+"""Computes the slots of cron expressions slowly, by a check of every minute."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ MINUTE = timedelta(minutes=1)
 
 
 def local(moment: datetime, zone: str) -> datetime:
-    """The moment as the wall clock of a zone shows it."""
+    """Return a moment in the local time of a zone."""
     return moment.astimezone(ZoneInfo(zone))
 
 
 def oracle(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
-    """The slots in (after, until] of an expression that restricts minutes and hours only; zones of whole minutes."""
+    """Return the slots in (after, until] of an expression that restricts only minutes and hours."""
     minutes, hours = (_parse(field, top) for field, top in zip(expression.split(), (60, 24), strict=False))
 
     def matches(wall: datetime) -> bool:
         return wall.minute in minutes and wall.hour in hours
 
     if hours == set(range(24)):
-        found = {moment for moment in _each_minute(after, until) if matches(local(moment, zone))}
+        slots = {moment for moment in _each_minute(after, until) if matches(local(moment, zone))}
     else:
-        found = _once_each(matches, zone, after, until)
-    return sorted(moment for moment in found if after < moment <= until)
+        slots = _once_each(matches, zone, after, until)
+    return sorted(moment for moment in slots if after < moment <= until)
 
 
 def _once_each(matches: object, zone: str, after: datetime, until: datetime) -> set[datetime]:
-    """The first moment of each matching wall minute, or the first moment after the gap that it lies in."""
+    """Return the first moment of each matching local minute, or the first moment after the gap that it is in."""
     assert callable(matches)
     margin = timedelta(days=2)
     first_shown: dict[datetime, datetime] = {}
     for moment in _each_minute(after - margin, until + margin):
         first_shown.setdefault(local(moment, zone).replace(tzinfo=None), moment)
     shown = sorted(first_shown)
-    found = set()
+    slots = set()
     wall = shown[0]
     while wall <= shown[-1]:
         if matches(wall):
-            found.add(first_shown[min(w for w in _hours_after(wall) if w in first_shown)])
+            slots.add(first_shown[min(w for w in _hours_after(wall) if w in first_shown)])
         wall += MINUTE
-    return found
+    return slots
 
 
 def _hours_after(wall: datetime) -> list[datetime]:
@@ -57,12 +57,12 @@ def _each_minute(start: datetime, end: datetime) -> list[datetime]:
 
 
 def _parse(field: str, top: int) -> set[int]:
-    found: set[int] = set()
+    values: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
         low, _, high = ("0", "", str(top - 1)) if span == "*" else span.partition("-")
-        found |= set(range(int(low), int(high or low) + 1, int(step or 1)))
-    return found
+        values |= set(range(int(low), int(high or low) + 1, int(step or 1)))
+    return values
 
 
 def next_slots(timing: Timing, after: datetime, count: int) -> list[datetime]:

@@ -1,4 +1,4 @@
-"""Beside the road: something that happens once, at an exact moment of somebody else's transaction."""
+"""Runs a function once, at an exact moment of another transaction."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ Act = Callable[[], object]
 
 
 def before_next_commit(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
-    """Do it after everything that was checked beforehand, right before the next transaction of any ledger begins."""
+    """Call `act` right before the next transaction of any unit of work begins."""
     original, pending = UnitOfWork.commit, [act]
 
-    def commit(self: UnitOfWork, *given: Any, **more: Any) -> Any:
+    def commit(self: UnitOfWork, *arguments: Any, **more: Any) -> Any:
         if pending:
             pending.pop()()
-        return original(self, *given, **more)
+        return original(self, *arguments, **more)
 
     monkeypatch.setattr(UnitOfWork, "commit", commit)
 
 
 def before_statement(domain: Domain, beginning: str, act: Act) -> None:
-    """Do it inside a transaction of this domain, right before its first statement that begins like this."""
+    """Call `act` right before the domain's first statement with this beginning."""
     pending = [act]
 
     @event.listens_for(domain.db.engine, "before_cursor_execute")
-    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+    def check(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if pending and statement.startswith(beginning):
             pending.pop()()
 
 
 def before_commit_of(domain: Domain, beginning: str, act: Act) -> None:
-    """Do it when the transaction of this domain that has such a statement is about to be committed."""
+    """Call `act` right before the commit of the domain's first transaction with such a statement."""
     pending, seen = [act], set[int]()
 
     @event.listens_for(domain.db.engine, "before_cursor_execute")
-    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+    def check(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if pending and statement.startswith(beginning):
             seen.add(id(connection))
 
@@ -54,8 +54,8 @@ def before_commit_of(domain: Domain, beginning: str, act: Act) -> None:
             pending.pop()()
 
 
-class Beside:
-    """Something that is done in a thread of its own, and what became of it."""
+class ThreadedAct:
+    """A function that runs in a thread of its own, and its outcome."""
 
     def __init__(self, act: Act) -> None:
         self._act = act
@@ -64,7 +64,7 @@ class Beside:
         self.fault: Exception | None = None
 
     def start_and_wait_for_lock(self, domain: Domain) -> None:
-        """Start it, and return once it waits for a lock of somebody else's (PostgreSQL)."""
+        """Start it, and return once it waits for a lock of another transaction (PostgreSQL)."""
         self._thread.start()
         wait_until(lambda: waiters(domain) or not self._thread.is_alive(), "it waits for a lock")
         assert self._thread.is_alive(), self.fault
@@ -77,16 +77,16 @@ class Beside:
 
     @contextmanager
     def ended(self) -> Iterator[None]:
-        """Have it ended at the end of the block."""
+        """Wait for its end at the end of the block."""
         yield
         self._thread.join(60)
         assert not self._thread.is_alive()
 
 
 def waiters(domain: Domain) -> int:
-    """How many connections to the domain's database wait for a lock."""
-    asked = text(
+    """Return how many connections to the domain's database wait for a lock."""
+    query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     with domain.db.engine.connect() as connection:
-        return int(connection.scalar(asked) or 0)
+        return int(connection.scalar(query) or 0)

@@ -1,9 +1,8 @@
-"""Beside the road: the oracle. What a client makes of a log alone must be what the rows say, at any moment.
+"""Checks that an instance's event log is consistent and agrees with the rows.
 
-`fold` plays a log as the simplest client would and complains about whatever no client should ever see: a gap, a
-repeat, a move that the state machine has not, progress that goes back, a step that ends without having started or stays
-open when its run is over, a cancel that did not win. `check` compares the outcome with the database. `story` puts a log
-into words, so that a test can assert an exact list of events.
+`fold` replays a log as a simple client does and fails at what no client may see: a gap, a repeat, a forbidden move,
+decreasing progress, a step that ends without a start or stays open after its run, a cancel that did not win. `check`
+compares the result with the database. `story` describes a log in words, so that tests can assert exact lists of events.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from swallowtail.app.core.states import CLAIMABLE, TERMINAL, StepStatus, TaskSta
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 
 Wire = Mapping[str, Any]
-#: The last thing that a heartbeat left on a task's row: percent and message.
+#: Percent and message of the last heartbeat of each task.
 Live = Mapping[str, tuple[float, str]]
 
 UPDATE_FIELDS = {"progress", "message", "timestamp"}
@@ -34,8 +33,8 @@ STEP_FIELDS = {
 
 
 @dataclass
-class StepTale:
-    """A step, as the log tells it."""
+class StepHistory:
+    """The state of a step after its events."""
 
     step_id: str
     agent: str
@@ -52,8 +51,8 @@ class StepTale:
 
 
 @dataclass
-class TaskTale:
-    """A task, as the log tells it."""
+class TaskHistory:
+    """The state of a task after its events."""
 
     status: str | None = None
     progress: float = 0.0
@@ -63,17 +62,17 @@ class TaskTale:
     attempt: int = 0
     cancel_requested: bool = False
     last_seq: int = 0
-    steps: dict[str, StepTale] = field(default_factory=dict)
+    steps: dict[str, StepHistory] = field(default_factory=dict)
 
 
 def story(events: Iterable[EventRecord | Wire]) -> list[str]:
-    """Put events into words: `QUEUED`, `IN_PROGRESS 0` (progress), `a completed`, `50 Half way` (a note)."""
+    """Describe events in words: `QUEUED`, `IN_PROGRESS 0` (progress), `a completed`, `50 Half way` (a note)."""
     return [_words(_wire(event)) for event in events]
 
 
-def fold(events: Iterable[EventRecord | Wire], *, after: int = 0) -> dict[str, TaskTale]:
-    """Play a log of one instance from number `after + 1` on; the tasks by id. AssertionError at the first fault."""
-    tasks: dict[str, TaskTale] = {}
+def fold(events: Iterable[EventRecord | Wire], *, after: int = 0) -> dict[str, TaskHistory]:
+    """Replay a log of one instance from number `after + 1` on and return the tasks by id. Raises AssertionError."""
+    tasks: dict[str, TaskHistory] = {}
     ids: set[str] = set()
     epoch: str | None = None
     for event in events:
@@ -83,38 +82,38 @@ def fold(events: Iterable[EventRecord | Wire], *, after: int = 0) -> dict[str, T
         assert epoch in (None, wire["epoch"]), f"{wire} has another epoch than {epoch}"
         after, epoch = wire["seq"], wire["epoch"]
         ids.add(wire["id"])
-        tale = tasks.setdefault(wire["task_id"], TaskTale())
-        _play(tale, wire)
-        tale.last_seq = after
+        history = tasks.setdefault(wire["task_id"], TaskHistory())
+        _play(history, wire)
+        history.last_seq = after
     return tasks
 
 
-def check(db: Database, instance_id: str, *, live: Live | None = None) -> dict[str, TaskTale]:
-    """Assert that an instance's log is in order and says the same as its rows, at one moment; the tasks as told.
+def check(db: Database, instance_id: str, *, live: Live | None = None) -> dict[str, TaskHistory]:
+    """Assert that an instance's log is in order and agrees with its rows, at one moment; return the replayed tasks.
 
-    A heartbeat writes progress and message on the row of a running task without an event. `live` says what these were;
-    without it, a running task may be further than its log.
+    A heartbeat writes the progress and message of a running task without an event. With `live`, the rows must have
+    these; without it, a running task may be ahead of its log.
     """
     with db.read() as session:
         return check_session(session, instance_id, live=live)
 
 
-def check_session(session: Session, instance_id: str, *, live: Live | None = None) -> dict[str, TaskTale]:
+def check_session(session: Session, instance_id: str, *, live: Live | None = None) -> dict[str, TaskHistory]:
     """Do the same inside a transaction."""
     head = read_head(session, instance_id)
     assert head is not None
     events = read_events(session, instance_id, 0, 10_000_000)
     assert len(events) == head.seq - head.min_seq, f"{len(events)} events are stored, the head is {head}"
-    told = fold(events, after=head.min_seq)
+    replayed = fold(events, after=head.min_seq)
     assert all(event.epoch == head.epoch for event in events)
     rows = {row.id: row for row in session.scalars(select(Task).where(Task.instance_id == instance_id))}
-    assert set(told) == set(rows), "tasks without events, or events without a task"
+    assert set(replayed) == set(rows), "tasks without events, or events without a task"
     for task_id, row in rows.items():
-        _compare(told[task_id], row, live)
+        _compare(replayed[task_id], row, live)
         steps = list(session.scalars(select(Step).where(Step.task_id == task_id).order_by(Step.position)))
-        _compare_steps(told[task_id], steps)
-        _check_wish(row, session.get(Outbox, task_id))
-    return told
+        _compare_steps(replayed[task_id], steps)
+        _check_outbox(row, session.get(Outbox, task_id))
+    return replayed
 
 
 def _wire(event: EventRecord | Wire) -> Wire:
@@ -130,56 +129,56 @@ def _words(wire: Wire) -> str:
     return f"{data['status']} {data['progress']:g}" if data["status"] == "IN_PROGRESS" else str(data["status"])
 
 
-def _play(tale: TaskTale, wire: Wire) -> None:
+def _play(history: TaskHistory, wire: Wire) -> None:
     data = wire["data"]
     if wire["type"] == "execution_step":
         assert set(data) - {"error", "message"} == STEP_FIELDS, wire
         assert "message" not in data or data["status"] == StepStatus.COMPLETED, wire
-        _play_step(tale, wire)
+        _play_step(history, wire)
     elif "status" in data:
         new = {"kind", "title", "submitted_by"} if data["previous_status"] is None else set()
         assert set(data) - {"error", "result"} == STATUS_FIELDS | new, wire
-        _play_status(tale, wire)
+        _play_status(history, wire)
     else:
         assert wire["type"] == "task_update", wire
         assert set(data) - {"cancel_requested"} == UPDATE_FIELDS, wire
-        waits = data["message"].startswith("Waiting for ") and tale.status in CLAIMABLE
-        assert tale.status == TaskStatus.IN_PROGRESS or waits, f"a note outside of a run: {wire}"
-        assert wire["attempt"] == tale.attempt, wire
-        assert data["progress"] >= tale.progress, f"progress went back from {tale.progress}: {wire}"
-        tale.message = data["message"]
-        tale.cancel_requested |= data.get("cancel_requested", False)
-    tale.progress = data["progress"]
-    assert 0.0 <= tale.progress <= 100.0, wire
+        waits = data["message"].startswith("Waiting for ") and history.status in CLAIMABLE
+        assert history.status == TaskStatus.IN_PROGRESS or waits, f"a note outside of a run: {wire}"
+        assert wire["attempt"] == history.attempt, wire
+        assert data["progress"] >= history.progress, f"progress went back from {history.progress}: {wire}"
+        history.message = data["message"]
+        history.cancel_requested |= data.get("cancel_requested", False)
+    history.progress = data["progress"]
+    assert 0.0 <= history.progress <= 100.0, wire
 
 
-def _play_status(tale: TaskTale, wire: Wire) -> None:
+def _play_status(history: TaskHistory, wire: Wire) -> None:
     data = wire["data"]
-    before = None if tale.status is None else TaskStatus(tale.status)
+    before = None if history.status is None else TaskStatus(history.status)
     after = TaskStatus(data["status"])
     assert data["previous_status"] == before, f"the log was at {before}: {wire}"
     assert may_move(before, after), f"no such move: {wire}"
     begins = after is TaskStatus.IN_PROGRESS
-    assert wire["attempt"] == tale.attempt + begins, f"the log was at attempt {tale.attempt}: {wire}"
-    assert begins or data["progress"] >= tale.progress, f"progress went back from {tale.progress}: {wire}"
+    assert wire["attempt"] == history.attempt + begins, f"the log was at attempt {history.attempt}: {wire}"
+    assert begins or data["progress"] >= history.progress, f"progress went back from {history.progress}: {wire}"
     if before is TaskStatus.IN_PROGRESS:
-        left = [key for key, step in tale.steps.items() if step.status == StepStatus.IN_PROGRESS]
+        left = [key for key, step in history.steps.items() if step.status == StepStatus.IN_PROGRESS]
         assert not left, f"the run is over and left {left} open: {wire}"
-        assert after is TaskStatus.CANCELLED or not tale.cancel_requested, f"the cancel did not win: {wire}"
-    tale.status, tale.message, tale.attempt = after, data["message"], wire["attempt"]
-    tale.error, tale.result = data.get("error"), data.get("result")
-    tale.cancel_requested = False
+        assert after is TaskStatus.CANCELLED or not history.cancel_requested, f"the cancel did not win: {wire}"
+    history.status, history.message, history.attempt = after, data["message"], wire["attempt"]
+    history.error, history.result = data.get("error"), data.get("result")
+    history.cancel_requested = False
 
 
-def _play_step(tale: TaskTale, wire: Wire) -> None:
+def _play_step(history: TaskHistory, wire: Wire) -> None:
     data = wire["data"]
-    assert tale.status == TaskStatus.IN_PROGRESS, f"a step outside of a run: {wire}"
-    assert wire["attempt"] == tale.attempt, wire
-    assert data["progress"] >= tale.progress, f"progress went back from {tale.progress}: {wire}"
-    known = tale.steps.get(data["key"])
+    assert history.status == TaskStatus.IN_PROGRESS, f"a step outside of a run: {wire}"
+    assert wire["attempt"] == history.attempt, wire
+    assert data["progress"] >= history.progress, f"progress went back from {history.progress}: {wire}"
+    known = history.steps.get(data["key"])
     status = StepStatus(data["status"])
     if known is None:
-        assert data["position"] == len(tale.steps) + 1, wire
+        assert data["position"] == len(history.steps) + 1, wire
         assert status in (StepStatus.IN_PROGRESS, StepStatus.SKIPPED), f"an end without a start: {wire}"
     else:
         assert (data["step_id"], data["position"]) == (known.step_id, known.position), wire
@@ -194,7 +193,7 @@ def _play_step(tale: TaskTale, wire: Wire) -> None:
             assert data["started_at"] == known.started_at, wire
     assert (data["completed_at"] is None) == (status is StepStatus.IN_PROGRESS), wire
     assert ("error" in data) == (status is StepStatus.FAILED), wire
-    tale.steps[data["key"]] = StepTale(
+    history.steps[data["key"]] = StepHistory(
         **{name: data[name] for name in STEP_FIELDS - {"key", "progress"}},
         attempt=wire["attempt"],
         message=data.get("message"),
@@ -202,40 +201,40 @@ def _play_step(tale: TaskTale, wire: Wire) -> None:
     )
 
 
-def _compare(told: TaskTale, row: Task, live: Live | None) -> None:
-    assert row.status == told.status
-    assert row.attempt == told.attempt
-    assert row.last_seq == told.last_seq
-    assert (row.error, row.result) == (told.error, told.result)
+def _compare(replayed: TaskHistory, row: Task, live: Live | None) -> None:
+    assert row.status == replayed.status
+    assert row.attempt == replayed.attempt
+    assert row.last_seq == replayed.last_seq
+    assert (row.error, row.result) == (replayed.error, replayed.result)
     running = row.status == TaskStatus.IN_PROGRESS
-    assert (running and row.cancel_requested_at is not None) == told.cancel_requested
+    assert (running and row.cancel_requested_at is not None) == replayed.cancel_requested
     assert (row.token is not None) == running
     assert (row.lease_until is not None) == running
     assert (row.finished_at is not None) == (row.status in TERMINAL)
     assert (row.started_at is not None) == (row.attempt > 0)
     if running and live is None:
-        assert told.progress <= row.progress <= 100.0
+        assert replayed.progress <= row.progress <= 100.0
     else:
-        progress, message = (live or {}).get(row.id, (told.progress, told.message))
-        assert row.progress == max(told.progress, progress)
+        progress, message = (live or {}).get(row.id, (replayed.progress, replayed.message))
+        assert row.progress == max(replayed.progress, progress)
         assert row.message == message
 
 
-def _compare_steps(told: TaskTale, rows: list[Step]) -> None:
-    assert [row.key for row in rows] == list(told.steps)
+def _compare_steps(replayed: TaskHistory, rows: list[Step]) -> None:
+    assert [row.key for row in rows] == list(replayed.steps)
     for row in rows:
-        step = told.steps[row.key]
+        step = replayed.steps[row.key]
         assert (row.id, row.agent, row.action) == (step.step_id, step.agent, step.action)
         assert (row.position, row.attempt, row.status) == (step.position, step.attempt, step.status)
         assert (row.output, row.message, row.error) == (step.output, step.message, step.error)
-        assert row.tries in (step.tries, 0), "a retry that somebody asks for clears the tries; nothing else does"
+        assert row.tries in (step.tries, 0), "only a requested retry resets the tries"
         assert not row.saved or row.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
 
 
-def _check_wish(row: Task, wished: Outbox | None) -> None:
-    """A task that a worker is to take up has a wish for just that attempt, and no other task has one."""
+def _check_outbox(row: Task, entry: Outbox | None) -> None:
+    """Assert that a task that waits for a worker has an entry for its next attempt, and others have none."""
     if TaskStatus(row.status) in CLAIMABLE and row.status != TaskStatus.WAITING:
-        assert wished is not None, f"nobody will ever take up {row.id}, which is {row.status}"
-        assert wished.attempt == row.attempt + 1
+        assert entry is not None, f"no worker will ever claim {row.id}, which is {row.status}"
+        assert entry.attempt == row.attempt + 1
     else:
-        assert wished is None
+        assert entry is None

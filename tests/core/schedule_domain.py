@@ -41,7 +41,7 @@ ECHO = AgentCard(
 
 
 class Bench:
-    """The domain, with what was announced and how often somebody was hurried."""
+    """A runtime; `announced` has the events that it sent, and `hurried` how often it asked for a sweep."""
 
     def __init__(self, settings: Settings, *, publish: bool = False) -> None:
         self.announced: list[EventRecord] = []
@@ -54,7 +54,7 @@ class Bench:
         self.announced.extend(events)
 
     def prepare(self) -> None:
-        """Make the tables, the agent and the instance."""
+        """Create the tables, the agent and the instance."""
         create_tables(self.runtime.db.engine)
         with self.runtime.db.write() as session:
             session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
@@ -68,27 +68,27 @@ class Bench:
         return add_schedule(self.runtime, instance_id, NewSchedule(**values), at=moment(at))
 
     def fire(self, at: str) -> int:
-        """Look for due slots at this moment."""
+        """Fire due slots at this moment."""
         return fire_due(self.runtime, at=moment(at))
 
     def schedule(self, schedule_id: str) -> ScheduleView:
-        """The schedule as a reader sees it."""
+        """Return the view of a schedule."""
         with self.runtime.db.read() as session:
             return read_schedule(session, schedule_id)
 
     def slots(self, schedule_id: str) -> list[tuple[str, str, str]]:
-        """Every slot, the earliest first, as time of day, outcome and reason."""
+        """Return every slot, the earliest first, as time of day, outcome and reason."""
         with self.runtime.db.read() as session:
             rows = list_slots(session, schedule_id, 10_000)
         return [((row["planned_at"] or "")[11:19], row["outcome"], row["reason"]) for row in reversed(rows)]
 
     def tasks(self) -> list[TaskView]:
-        """Every task, the latest first."""
+        """Return every task, the latest first."""
         with self.runtime.db.read() as session:
             return [read_task(session, task["id"]) for task in list_tasks(session, "demo", limit=10_000)[0]]
 
     def events_of(self, task_id: str) -> list[EventRecord]:
-        """Every event of one task, as its log has it."""
+        """Return every event of one task."""
         with self.runtime.db.read() as session:
             return read_events(session, "demo", 0, 10_000, task_id)
 
@@ -98,7 +98,7 @@ class Bench:
 
 @contextmanager
 def open_bench(directory: Path, database_url: str | None = None, **more: Any) -> Iterator[Bench]:
-    """Give a prepared bench on SQLite in `directory`, or on the database of `database_url`."""
+    """Yield a prepared bench on SQLite in `directory`, or on the database of `database_url`."""
     settings = make_settings(var_dir=directory, database_url=database_url, **more)
     bench = Bench(settings)
     bench.prepare()
@@ -109,5 +109,5 @@ def open_bench(directory: Path, database_url: str | None = None, **more: Any) ->
 
 
 def moment(text: str) -> datetime:
-    """A moment from its time of day on the day of these tests, or from its full text."""
+    """Return a moment of a time of day on the day of these tests, or of a full text."""
     return datetime.fromisoformat(text if "T" in text else f"2026-06-01T{text}+00:00")

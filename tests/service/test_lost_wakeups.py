@@ -61,7 +61,7 @@ def test_no_message_is_considered_lost_while_the_broker_is_unavailable(new_domai
     task_id = domain.queued()
     let_time_pass(domain, 100.0)
     assert domain.rt.relay.find_lost() == 0
-    assert domain.wishes() == {task_id: (1, 1)}
+    assert domain.outbox() == {task_id: (1, 1)}
 
 
 def test_one_process_at_a_time_searches(new_domain: NewDomain, redis_url: str) -> None:

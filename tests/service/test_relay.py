@@ -31,7 +31,7 @@ def test_a_due_outbox_entry_becomes_one_message_with_ids_and_limits(new_domain: 
         limited: Wakeup("swallowtail.run", [limited, 1], [9, 2], None),
     }
     assert domain.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
-    assert domain.wishes() == {plain: (1, 1), limited: (1, 1)}
+    assert domain.outbox() == {plain: (1, 1), limited: (1, 1)}
     assert 0 < domain.due_in(plain) <= domain.settings.resend_after
 
 
@@ -117,7 +117,7 @@ def test_an_unavailable_broker_only_delays_messages(
     trouble(server)
     assert domain.rt.relay.run_due() == 0
     assert domain.story() == ["SUBMITTED", "QUEUED", "SUBMITTED", "SUBMITTED", "SUBMITTED"]
-    assert {task: domain.wishes()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
+    assert {task: domain.outbox()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
     assert all(domain.due_in(task) <= 1.0 for task in tasks), "all of them are due again"
     _back(server)
     for task in tasks:
@@ -148,7 +148,7 @@ def test_an_unavailable_rabbitmq_costs_nothing(new_domain: NewDomain) -> None:
     domain = new_domain(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5)
     task_id = domain.submit()
     assert domain.rt.relay.run_due() == 0
-    assert domain.wishes() == {task_id: (1, 0)}
+    assert domain.outbox() == {task_id: (1, 0)}
     assert domain.due_in(task_id) <= 1.0
     assert domain.story() == ["SUBMITTED"]
 
@@ -162,7 +162,7 @@ def test_a_refusing_rabbitmq_costs_nothing(new_domain: NewDomain, rabbit_url: st
             Queue(domain.settings.queue, durable=False, channel=channel).queue_declare()
     tasks = [domain.submit() for _ in range(2)]
     assert domain.rt.relay.run_due() == 0
-    assert domain.wishes() == dict.fromkeys(tasks, (1, 0))
+    assert domain.outbox() == dict.fromkeys(tasks, (1, 0))
     assert all(domain.due_in(task) <= 1.0 for task in tasks)
     assert domain.story() == ["SUBMITTED", "SUBMITTED"]
 
@@ -180,7 +180,7 @@ def test_an_unclaimed_message_is_sent_again_only_when_the_queue_is_shorter_than_
     domain.make_due(first)
     assert domain.rt.relay.run_due() == 1
     assert ids(take_all(domain.settings)) == [(first, 1)]
-    assert domain.wishes()[first] == (1, 2)
+    assert domain.outbox()[first] == (1, 2)
     assert domain.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
 
 
@@ -210,7 +210,7 @@ def test_a_queue_that_redis_lost_in_a_restart_is_filled_again(new_domain: NewDom
     def send() -> bool:
         # The relay's own connection broke; it may notice that with its next message.
         for task in tasks:
-            if domain.wishes()[task][1] == 1:
+            if domain.outbox()[task][1] == 1:
                 domain.make_due(task)
         sent.append(domain.rt.relay.run_due())
         return sum(sent) >= 3
@@ -268,7 +268,7 @@ def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_dom
         domain.claim(task_id)
         late = domain.submit()
         domain.overdue(late)
-        wait_until(lambda: domain.wishes().get(task_id) == (2, 1), "the lapsed run is sent again")
+        wait_until(lambda: domain.outbox().get(task_id) == (2, 1), "the lapsed run is sent again")
         wait_until(lambda: domain.task(late).status == "EXPIRED", "the overdue task has expired")
     finally:
         sweeper.stop()

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from swallowtail.app.core.events import now, step_id
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.members import set_member
-from swallowtail.app.core.ledger.artifacts import keep
+from swallowtail.app.core.ledger.artifacts import store_output
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.schemas.identities import NewFrontEndToken
 from swallowtail.app.core.schemas.schedules import NewSchedule
@@ -131,7 +131,7 @@ class CallersApp:
 
         def work(change: Change) -> str:
             task = change.session.get_one(Task, self.task_id)
-            return str(keep(change, self.rt.settings, task, "x" * 40_000)[1])
+            return str(store_output(change, self.rt.settings, task, "x" * 40_000)[1])
 
         artifact_id: str = self.rt.commit(work)
         return artifact_id

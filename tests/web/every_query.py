@@ -121,7 +121,7 @@ def sweep_all(callers_app: CallersApp) -> None:
     """Run the periodic queries, each with rows to work on."""
     rt = callers_app.rt
     # The broker responds, and its queue is empty.
-    rt.relay._depth = lambda: 0
+    rt.relay._read_depth = lambda: 0
     rt.relay._send = lambda entry: entry.sends == 0
     rt.ledger.mark_queued(callers_app.new_task(), 1, 60.0)
     _claimed(callers_app)

@@ -19,7 +19,7 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.ledger.runs import Claim, LeaseState
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
@@ -35,7 +35,7 @@ LEAST_GRACE = 1.0
 class HeartbeatWriter(Protocol):
     """The part of `core/ledger/runs.RunWriter` that a heartbeat needs; it must time out within about one interval."""
 
-    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> LeaseState: ...  # noqa: D102
 
 
 def kill_self() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
-from swallowtail.app.core.ledger.runs import Claim, RunWriter, Wrote
+from swallowtail.app.core.ledger.runs import Claim, RunWriter, StepWrite
 from swallowtail.app.core.validation import Checked
 from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress
@@ -44,7 +44,7 @@ class StepWriter:
         self._live = live
         self._perform = write
 
-    def start(self, key: str, agent: str, action: str) -> Wrote:
+    def start(self, key: str, agent: str, action: str) -> StepWrite:
         """Open a step."""
         self._write_pending_progress()
         wrote = self._write(self._runs.start_step, key, agent, action)
@@ -92,9 +92,9 @@ class StepWriter:
         if pending is not None:
             self._guard(self._runs.heartbeat, *pending)
 
-    def _write(self, write: Callable[..., Wrote], *args: Any, **named: Any) -> Wrote:
+    def _write(self, write: Callable[..., StepWrite], *args: Any, **named: Any) -> StepWrite:
         with self._state.extending() as extended:
-            wrote: Wrote = self._guard(write, *args, **named)
+            wrote: StepWrite = self._guard(write, *args, **named)
             extended(wrote.cancel_requested)
         self._live.note_event(wrote.seq, wrote.epoch)
         return wrote

@@ -6,7 +6,7 @@ Workers publish their cards at `release` and at every start, so that the web, th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -21,21 +21,21 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.tables.system import Agent
 
-#: The agent that follows its input step by step, for tests and operators (`SWALLOWTAIL_PROBE`).
+#: The agent that performs the steps of its input, for tests and operators (`SWALLOWTAIL_PROBE`).
 PROBE = "probe"
 _FORMATS = FormatChecker()
-#: Findings that one refusal lists at most.
+#: Most findings in one error.
 _MOST_FINDINGS = 20
 
 
 def _check_unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Find items that are there twice, in linear time: the library compares each with each."""
+    """Find equal items in linear time; the library compares each with each."""
     if wanted and isinstance(instance, list) and len({_hashable(item) for item in instance}) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 
 def _hashable(value: Any) -> Any:
-    """Return what is equal for values that JSON Schema takes for equal: 1 and 1.0 are, 1 and true are not."""
+    """Return equal objects for values that are equal in JSON Schema: 1 and 1.0 are, 1 and true are not."""
     if isinstance(value, dict):
         return dict, frozenset((key, _hashable(item)) for key, item in value.items())
     if isinstance(value, list):
@@ -48,7 +48,7 @@ _Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})  # typ
 
 @dataclass(frozen=True, slots=True)
 class AgentCard:
-    """The description of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds or None."""
+    """The description of one agent. The schemas are JSON Schema 2020-12; limits are seconds or None."""
 
     kind: str
     title: str
@@ -61,36 +61,31 @@ class AgentCard:
 
 
 def register(db: Database, cards: Iterable[AgentCard]) -> None:
-    """Store the cards, in place of older ones of the same kinds. Several workers may do so at once."""
+    """Store the cards and replace older ones of the same kinds. Several workers may do so at once."""
     listed = sorted(cards, key=lambda card: card.kind)
 
     def work(session: Session) -> None:
         for card in listed:
             row = session.get(Agent, card.kind) or Agent(kind=card.kind)
-            row.title, row.description, row.version = card.title, card.description, card.version
-            row.input_schema, row.updated_at = card.input_schema, now()
-            row.output_schema = card.output_schema
-            row.soft_time_limit, row.hard_time_limit = card.soft_time_limit, card.hard_time_limit
+            for part in fields(card):
+                setattr(row, part.name, getattr(card, part.name))
+            row.updated_at = now()
             session.add(row)
 
     try:
         db.run(work)
     except IntegrityError:
-        # Another worker stored a kind that was new to both of us; now all of its rows are there.
+        # Another worker stored a kind that was new to both; now its row exists.
         db.run(work)
 
 
 def withdraw(db: Database, kind: str) -> None:
-    """Forget a card that is not to be asked for any more."""
+    """Delete the card of a kind."""
     db.run(lambda session: session.execute(delete(Agent).where(Agent.kind == kind)))
 
 
 def find_card(session: Session, kind: str) -> Agent:
-    """Return the card of a kind.
-
-    Raises:
-        InvalidInput: no worker has published this kind; the message lists those that are known.
-    """
+    """Return the card of a kind. Raises InvalidInput, with the known kinds, if no worker has published it."""
     row = session.get(Agent, kind)
     if row is None:
         known = ", ".join(sorted(session.scalars(select(Agent.kind)))) or "none yet: run the release command"
@@ -98,30 +93,35 @@ def find_card(session: Session, kind: str) -> Agent:
     return row
 
 
-def validate_input(card: Agent, given: Any) -> Any:
-    """Check `given` against the card's schema and return it with the schema's top-level defaults filled in.
+def as_card(row: Agent) -> AgentCard:
+    """Return the card in a row."""
+    return AgentCard(**{part.name: getattr(row, part.name) for part in fields(AgentCard)})
 
-    Raises:
-        InvalidInput: names the first offending field, such as `input.platforms[0]`; `errors` lists them all.
+
+def validate_input(card: Agent | AgentCard, payload: Any) -> Any:
+    """Check an input against the card's schema and return it with the schema's top-level defaults.
+
+    Raises InvalidInput with the first wrong field, such as `input.platforms[0]`; `errors` lists them all.
     """
-    if given is None:
-        given = {}
+    if payload is None:
+        payload = {}
     validator = _Validator(card.input_schema, format_checker=_FORMATS)
-    findings = sorted(validator.iter_errors(given), key=lambda finding: list(map(str, finding.absolute_path)))
+    findings = sorted(validator.iter_errors(payload), key=lambda finding: list(map(str, finding.absolute_path)))
     if findings:
         errors = [{"field": _field(finding), "message": _message(finding)} for finding in findings[:_MOST_FINDINGS]]
         raise InvalidInput(f"{errors[0]['field']}: {errors[0]['message']}", field=errors[0]["field"], errors=errors)
-    if isinstance(given, dict):
+    if isinstance(payload, dict):
         properties = card.input_schema.get("properties", {})
         defaults = {
             name: rule["default"] for name, rule in properties.items() if isinstance(rule, dict) and "default" in rule
         }
-        return {**{name: value for name, value in defaults.items() if value is not None}, **given}
-    return given
+        return {**{name: value for name, value in defaults.items() if value is not None}, **payload}
+    return payload
 
 
 def _field(finding: ValidationError) -> str:
-    path, rule = _path(finding.absolute_path), _rule(finding)
+    path = _path(finding.absolute_path)
+    rule: Any = finding.validator_value
     instance: Any = finding.instance
     if finding.validator == "required":
         missing = next((name for name in rule if name not in instance), "")
@@ -142,14 +142,9 @@ def _message(finding: ValidationError) -> str:
         return "this field is required"
     if finding.validator == "additionalProperties":
         return "there is no such field"
-    rule = _rule(finding)
+    rule: Any = finding.validator_value
     if finding.validator in ("oneOf", "anyOf") and all("required" in option for option in rule):
         names = " or ".join(" and ".join(option["required"]) for option in rule)
         return f"give exactly one of {names}" if finding.validator == "oneOf" else f"give {names}"
-    # The library quotes the whole instance, which may be a megabyte.
+    # The library quotes the whole input, which may be a megabyte.
     return finding.message if len(finding.message) <= 200 else f"{finding.message[:120]} … {finding.message[-60:]}"
-
-
-def _rule(finding: ValidationError) -> Any:
-    """Return the value of the schema's keyword that was not satisfied."""
-    return finding.validator_value

@@ -1,7 +1,7 @@
-"""Stores inputs and outputs that are too large for rows and events, and reads what may be shown of them.
+"""Stores inputs and outputs that are too large for rows and events as artifacts, and reads their redacted content.
 
-A row holds a reference to such a value, `{"$artifact": {id, size, sha256, media_type, preview}}`, and so do events and
-views. The whole value is stored for the run that continues from it; everything else shows the redacted value.
+Rows, events and views hold a reference instead, `{"$artifact": {id, size, sha256, media_type, preview}}`. Runs read the
+whole value; everything else shows the redacted one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """The part of an artifact that may be shown: its bytes, their media type, and their SHA-256 in hex."""
+class ArtifactContent:
+    """The redacted bytes of an artifact, their media type, and their SHA-256 in hex."""
 
     id: str
     task_id: str | None
@@ -45,8 +45,8 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What an artifact shows, as it is sent, what kind of text that is, and what is kept of it."""
+class RedactedContent:
+    """The redacted bytes of an artifact, and the redaction to store with it."""
 
     media_type: str
     content: bytes
@@ -54,49 +54,40 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownInput:
-    """What may be shown of an input, computed before the transaction that stores it, which holds a lock.
-
-    Args:
-        rules: those for all of its agent's payloads, by which it was made.
-        own: those that are also about the texts in its secret fields; of a schedule the same as `rules`.
-        encoded: the whole input as JSON.
-        kept: what is kept of it, when it is small enough for its row.
-        apart: otherwise what its artifact shows.
-    """
+class RedactedInput:
+    """An input that was redacted before the transaction that stores it, which holds a lock."""
 
     rules: Rules
+    #: The same rules, which also hide the texts in its secret fields; of a schedule without these.
     own: Rules
+    #: The whole input as JSON.
     encoded: bytes
+    #: The redaction to store if the input is small enough for its row; otherwise the content of its artifact.
     kept: dict[str, Any] | None = None
-    apart: Shown | None = None
+    apart: RedactedContent | None = None
 
 
-def show_input(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> ShownInput:
-    """Return what may be shown of a checked input, which is JSON; `learning`: the input of a schedule."""
-    given = orjson.loads(encoded)
-    own = rules if learning else rules.hiding(given)
+def redact_input(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> RedactedInput:
+    """Redact a checked input, which is JSON; `learning`: the input of a schedule."""
+    payload = orjson.loads(encoded)
+    own = rules if learning else rules.hiding(payload)
     if len(encoded) <= settings.inline_input_bytes:
-        return ShownInput(rules, own, encoded, kept=make(given, own, encoded, learning=learning))
-    return ShownInput(rules, own, encoded, apart=_show(given, own, encoded, learning=learning))
+        return RedactedInput(rules, own, encoded, kept=make(payload, own, encoded, learning=learning))
+    return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded, learning=learning))
 
 
-def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
-    """Store an output that is too large for its event; one that is `Checked` is neither checked nor encoded again.
+def store_output(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
+    """Store an output in an artifact if it is too large for its event; the same output of a task is stored once.
 
-    Returns what the row is to hold: in its place, the artifact's id if any, and what is kept of what is shown of it.
-
-    The same output of the same task is stored once.
-
-    Raises:
-        InvalidInput, TooLarge: see `check_kept`.
+    Returns the row's values: the output or a reference, the artifact's id if any, and the redaction. Raises
+    InvalidInput or TooLarge unless the output is `Checked`.
     """
     if isinstance(output, Checked):
         encoded = output.encoded
     else:
         encoded = to_json(output)
         check_kept(encoded, "output", settings)
-    # As it will be read back, in a copy: the agent may change its own.
+    # The value as readers will decode it, and a copy: the agent may change its own.
     output = orjson.loads(encoded)
     if output is None:
         return None, None, None
@@ -104,57 +95,52 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     if len(encoded) <= settings.inline_output_bytes:
         return output, None, make(output, rules, encoded)
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
-    shown = _show(output, rules, encoded)
-    row, reference = _make(change, settings, task, artifact_id, encoded, shown)
+    row, reference = _make_row(change, settings, task, artifact_id, encoded, _redact(output, rules, encoded))
     if change.session.get(Artifact, artifact_id) is None:
         change.session.add(row)
         change.session.flush()
     return reference, artifact_id, None
 
 
-def separate_input(change: Change, settings: Settings, task: Task, shown_input: ShownInput | None) -> Artifact | None:
-    """Take an input that is too large for it out of the row of a new task, which then holds a reference.
+def separate_input(change: Change, settings: Settings, task: Task, redacted: RedactedInput | None) -> Artifact | None:
+    """Store the redaction with a new task, and replace an input that is too large for the row by a reference.
 
-    What may be shown of the input is computed here only if it was not computed before by the same rules.
-
-    Returns the artifact, which is to be added after the task. The row is given what is kept of what is shown.
-
-    Raises:
-        InvalidInput, TooLarge: see `check_kept`.
+    `redacted` is computed here if it is missing or the rules have changed. Returns the artifact, if any, to be added
+    after the task. Raises InvalidInput, TooLarge.
     """
     rules = rules_for(change.session, task.instance_id, task.kind)
-    if shown_input is None or shown_input.rules != rules:
+    if redacted is None or redacted.rules != rules:
         encoded = to_json(task.input)
         check_kept(encoded, "input", settings)
-        shown_input = offload_by_size(change.session, len(encoded))(show_input, encoded, rules, settings)
-    task.secrets = remember_new(change.session, task, rules, shown_input.own)
-    if shown_input.apart is None:
-        task.input_shown = shown_input.kept
+        redacted = offload_by_size(change.session, len(encoded))(redact_input, encoded, rules, settings)
+    task.secrets = remember_new(change.session, task, rules, redacted.own)
+    if redacted.apart is None:
+        task.input_shown = redacted.kept
         return None
-    # An id that no output has: who may see outputs may not see inputs.
+    # No output has this id: a reader of outputs may not read inputs.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
-    row, reference = _make(change, settings, task, artifact_id, shown_input.encoded, shown_input.apart)
+    row, reference = _make_row(change, settings, task, artifact_id, redacted.encoded, redacted.apart)
     task.input, task.input_artifact_id = reference, artifact_id
     return row
 
 
 def separate_schedule_input(
-    change: Change, settings: Settings, schedule: Schedule, shown_input: ShownInput
+    change: Change, settings: Settings, schedule: Schedule, redacted: RedactedInput
 ) -> Artifact | None:
-    """Give a new schedule its input, or a reference to it where it is too large; returns the artifact, as above."""
-    if shown_input.apart is None:
-        schedule.input, schedule.input_shown = orjson.loads(shown_input.encoded), shown_input.kept
+    """Set the input of a new schedule, or a reference to it if it is too large; return the artifact, as above."""
+    if redacted.apart is None:
+        schedule.input, schedule.input_shown = orjson.loads(redacted.encoded), redacted.kept
         return None
     artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
-    row, reference = _make(change, settings, schedule, artifact_id, shown_input.encoded, shown_input.apart)
-    # No preview: a schedule stays, and what may be shown of it can become less.
+    row, reference = _make_row(change, settings, schedule, artifact_id, redacted.encoded, redacted.apart)
+    # No preview: a schedule stays, and later rules may hide more of it.
     del reference["$artifact"]["preview"]
     schedule.input, schedule.input_artifact_id = reference, artifact_id
     return row
 
 
-def _make(
-    change: Change, settings: Settings, owner: Task | Schedule, artifact_id: str, encoded: bytes, shown: Shown
+def _make_row(
+    change: Change, settings: Settings, owner: Task | Schedule, artifact_id: str, encoded: bytes, shown: RedactedContent
 ) -> tuple[Artifact, dict[str, Any]]:
     """Return the row of an artifact, not added yet, and the reference to it."""
     row = Artifact(id=artifact_id, instance_id=owner.instance_id, media_type=shown.media_type)
@@ -173,26 +159,23 @@ def _make(
 
 
 def is_input(session: Session, artifact_id: str) -> bool:
-    """Tell whether an artifact is the input of its task, or of a schedule."""
+    """Return whether an artifact is the input of its task or of a schedule."""
     same = (Artifact.id == artifact_id, Task.id == Artifact.task_id, Task.input_artifact_id == artifact_id)
-    of_plan = select(Schedule.id).where(Schedule.id == Artifact.schedule_id, Artifact.id == artifact_id)
-    return any(session.scalar(query) is not None for query in (select(Task.id).where(*same), of_plan))
+    of_schedule = select(Schedule.id).where(Schedule.id == Artifact.schedule_id, Artifact.id == artifact_id)
+    return any(session.scalar(query) is not None for query in (select(Task.id).where(*same), of_schedule))
 
 
-def whole(session: Session, row: Task | Step) -> Any:
-    """Return the output of a step, or the result of a task, as the agent gave it, wherever it is.
-
-    Raises:
-        NotFound: the artifact is gone.
-    """
+def read_output(session: Session, row: Task | Step) -> Any:
+    """Return the unredacted output of a step or result of a task. Raises NotFound if its artifact is gone."""
     value = row.output if isinstance(row, Step) else row.result
     if row.artifact_id is None:
         return value
-    return orjson.loads(_content(session, _find(session, row.artifact_id)))
+    artifact = _find(session, row.artifact_id)
+    return orjson.loads(unseal_bytes(keyring_of(session), artifact.id, artifact.content, artifact.key_id))
 
 
-def read_artifact(session: Session, artifact_id: str) -> Content:
-    """Return what may be shown of an artifact. Raises NotFound."""
+def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
+    """Return the redacted content of an artifact. Raises NotFound."""
     row = _find(session, artifact_id)
     keyring, learning = keyring_of(session), row.task_id is None
     if learning:
@@ -202,29 +185,30 @@ def read_artifact(session: Session, artifact_id: str) -> Content:
         rules = rules_of(session, session.get_one(Task, row.task_id))
     stored = read_text(session, Artifact, row.id, "content_shown")
 
-    def work() -> tuple[Content, Any]:
+    def work() -> tuple[ArtifactContent, Any]:
         encoded = unseal_bytes(keyring, row.id, row.content, row.key_id)
         kept = unseal_kept(keyring, Artifact, row.id, "content_shown", stored)
         is_new = not is_fresh(kept, rules, encoded)
         if is_new:
-            kept = _show(bearable(orjson.loads(encoded)), rules, encoded, learning=learning).kept
-        media_type, shown = _open(kept, encoded)
+            kept = _redact(bearable(orjson.loads(encoded)), rules, encoded, learning=learning).kept
+        media_type, shown = _split(kept, encoded)
         digest = hashlib.sha256(shown).hexdigest()
-        return Content(row.id, row.task_id, row.schedule_id, media_type, shown, digest), kept if is_new else None
+        content = ArtifactContent(row.id, row.task_id, row.schedule_id, media_type, shown, digest)
+        return content, kept if is_new else None
 
-    found, made = offload_by_size(session, len(row.content))(work)
+    content: ArtifactContent
+    content, made = offload_by_size(session, len(row.content))(work)
     if made is not None:
         note(session, Artifact, row.id, "content_shown", made)
-    content: Content = found
     return content
 
 
 def find_owner(session: Session, artifact_id: str) -> tuple[str | None, str | None]:
-    """Return the id of the task that an artifact belongs to, or of the schedule. Raises NotFound."""
-    found = session.execute(select(Artifact.task_id, Artifact.schedule_id).where(Artifact.id == artifact_id)).first()
-    if found is None:
+    """Return the ids of the task and of the schedule of an artifact; it has one of them. Raises NotFound."""
+    row = session.execute(select(Artifact.task_id, Artifact.schedule_id).where(Artifact.id == artifact_id)).first()
+    if row is None:
         raise NotFound("there is no such artifact", field="artifact_id")
-    return found.task_id, found.schedule_id
+    return row.task_id, row.schedule_id
 
 
 def _find(session: Session, artifact_id: str) -> Artifact:
@@ -234,22 +218,18 @@ def _find(session: Session, artifact_id: str) -> Artifact:
     return row
 
 
-def _content(session: Session, row: Artifact) -> bytes:
-    return unseal_bytes(keyring_of(session), row.id, row.content, row.key_id)
-
-
-def _show(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> Shown:
-    """Return what an artifact shows of a value, which is `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
+def _redact(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> RedactedContent:
+    """Redact an artifact's value, `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
     kept = make(value, rules, encoded, learning=learning)
     if "as" in kept:
         text = shown_value(kept, value)
         # As the text that is sent, which is not parsed again.
         kept["as"] = text if isinstance(text, str) else to_json(text).decode()
-    return Shown(*_open(kept, encoded), kept)
+    return RedactedContent(*_split(kept, encoded), kept)
 
 
-def _open(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
-    """Return the media type and the bytes that are shown: text as it is, anything else as JSON."""
+def _split(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
+    """Return the media type and the redacted bytes: text as it is, anything else as JSON."""
     is_text = encoded.startswith(b'"')
     text: str | None = shown_value(kept, None)
     if text is None:

@@ -1,25 +1,34 @@
-"""Reads what a claim gives to its run: the task's input and the journal of its finished steps, both checked."""
+"""Claims a queued task for one attempt inside a transaction, or postpones it, and reads what its run needs."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
-from sqlalchemy import func, select
+import structlog
+from sqlalchemy import delete, func, select, update
 
+from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
-from swallowtail.app.core.ledger.artifacts import whole
+from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.ledger.artifacts import read_output
 from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.ledger.transitions import end_run, lock_task, may_postpone, move, postpone
 from swallowtail.app.core.payload_redaction.rules import rules_of, whole_input
+from swallowtail.app.core.privacy.keyring import KeyMissing
 from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules
+from swallowtail.app.core.states import CLAIMABLE, TaskStatus
 from swallowtail.app.core.tables.column_encryption import place_of
-from swallowtail.app.core.tables.tasks import Step, Task
-from swallowtail.app.core.tables.unreadable import sound
+from swallowtail.app.core.tables.tasks import Outbox, Step, Task
+from swallowtail.app.core.tables.unreadable import require_readable
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SavedStep:
-    """A step whose output the journal has: `status` is completed or skipped."""
+    """A finished step with its output; `status` is completed or skipped."""
 
     key: str
     status: str
@@ -28,7 +37,7 @@ class SavedStep:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One worker's hold on a task. `progress` is what the finished steps amount to, `saved` is keyed by step key."""
+    """One worker's claim of a task. `progress` is that of the finished steps; `saved` is keyed by step key."""
 
     task_id: str
     instance_id: str
@@ -41,26 +50,105 @@ class Claim:
     #: Errors of the agent outside of any step in earlier attempts.
     failures: int = 0
     saved: dict[str, SavedStep] = field(default_factory=dict)
-    #: That of the log in which `base_seq` is a number.
+    #: Epoch of the log that `base_seq` refers to.
     epoch: str = ""
-    #: Rules for what the run shows beside its events.
+    #: Redaction rules of the task, for live progress and text.
     rules: Rules = PATTERNS_ONLY
 
 
-def describe(change: Change, task: Task) -> Claim:
-    """Return the claim of a task that has just been taken.
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """Starts the run of one attempt for one worker.
 
-    Raises:
-        Unreadable, KeyMissing, Tampered: its input or a saved output cannot be read.
+    `token` is made once, so that a repeated transaction recognises its own claim. `kinds` are those that the worker
+    knows; None for all.
     """
-    given = sound(whole_input(change.session, task), place_of(Task, task.id, "input"))
+
+    settings: Settings
+    task_id: str
+    attempt: int
+    worker: str
+    token: str
+    kinds: Container[str] | None
+
+    def claim(self, change: Change) -> Claim | None:
+        """Claim the task; None if the wake-up is stale or the task was postponed. Raises as `_make_claim` does."""
+        task = lock_task(change.session, self.task_id)
+        if task is not None and task.token == self.token:
+            return _make_claim(change, task)
+        if not self._may_begin(task, change):
+            return None
+        if self.kinds is not None and task.kind not in self.kinds and may_postpone(change, task, self.settings):
+            postpone(change, task, self.settings, f"Waiting for a worker that knows the kind {task.kind!r}")
+            return None
+        self._start(change, task)
+        return _make_claim(change, task)
+
+    def handle_unreadable(self, change: Change, fault: Exception) -> None:
+        """Postpone a task if a key is missing here, and fail it if its data is damaged."""
+        reason = fault.message if isinstance(fault, SwallowtailError) else type(fault).__name__
+        log.error("task_unreadable", task_id=self.task_id, reason=reason)
+        task = lock_task(change.session, self.task_id)
+        if not self._may_begin(task, change):
+            return
+        if isinstance(fault, KeyMissing):
+            # Another worker may have the key, and the operator may restore it.
+            postpone(change, task, self.settings, f"Waiting for a key: {reason}")
+            return
+        self._start(change, task)
+        error = {"code": "unreadable", "message": f"What is stored of this task cannot be read: {reason}"}
+        end_run(change, task, TaskStatus.FAILED, error)
+
+    def _may_begin(self, task: Task | None, change: Change) -> TypeGuard[Task]:
+        """Return whether the wake-up is still valid; a task that is too late becomes EXPIRED."""
+        if task is None or task.attempt != self.attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
+            return False
+        if task.attempt > 0 or task.expires_at is None:
+            return True
+        if task.expires_at >= change.session.scalars(select(db_now())).one():
+            return True
+        move(change, task, TaskStatus.EXPIRED)
+        return False
+
+    def _start(self, change: Change, task: Task) -> None:
+        if task.status != TaskStatus.QUEUED.value:
+            # The message arrived before the relay marked the task as queued.
+            move(change, task, TaskStatus.QUEUED)
+        percent = select(func.max(Step.progress)).where(Step.task_id == task.id, Step.saved.is_(True))
+        # The ids of the run's events contain the attempt, so it is raised before the move records one.
+        change.session.execute(
+            update(Task)
+            .where(Task.id == task.id, Task.attempt == task.attempt)
+            .values(attempt=Task.attempt + 1)
+            .execution_options(synchronize_session=False)
+        )
+        change.session.refresh(task)
+        move(
+            change,
+            task,
+            TaskStatus.IN_PROGRESS,
+            token=self.token,
+            worker=self.worker[:200],
+            progress=change.session.scalar(percent) or 0.0,
+            lease_until=db_now(self.settings.lease_seconds),
+            started_at=task.started_at or change.now,
+        )
+        change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
+
+
+def _make_claim(change: Change, task: Task) -> Claim:
+    """Return the claim of a task that was just claimed. Raises Unreadable, KeyMissing, Tampered."""
+    payload = require_readable(whole_input(change.session, task), place_of(Task, task.id, "input"))
     steps = change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
-    outputs = {step.id: sound(whole(change.session, step), place_of(Step, step.id, "output")) for step in steps}
+    outputs = {
+        step.id: require_readable(read_output(change.session, step), place_of(Step, step.id, "output"))
+        for step in steps
+    }
     return Claim(
         task_id=task.id,
         instance_id=task.instance_id,
         kind=task.kind,
-        input=given,
+        input=payload,
         attempt=task.attempt,
         token=task.token or "",
         progress=task.progress,
@@ -69,17 +157,3 @@ def describe(change: Change, task: Task) -> Claim:
         saved={step.key: SavedStep(step.key, step.status, outputs[step.id]) for step in steps},
         rules=rules_of(change.session, task),
     )
-
-
-def reached(change: Change, task: Task) -> float:
-    """Return the percent that the finished steps amount to."""
-    percent = select(func.max(Step.progress)).where(Step.task_id == task.id, Step.saved.is_(True))
-    return change.session.scalar(percent) or 0.0
-
-
-def is_late(change: Change, task: Task) -> bool:
-    """Return whether the task has expired without a claim."""
-    if task.attempt > 0 or task.expires_at is None:
-        return False
-    clock = change.session.scalar(select(db_now()))
-    return clock is not None and task.expires_at < clock

@@ -30,36 +30,26 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Event, Task
-from swallowtail.app.core.tables.unreadable import Placeholder, damaged, deserialize, is_mark
+from swallowtail.app.core.tables.unreadable import Damaged, Placeholder, deserialize, is_mark
 from swallowtail.app.core.validation import LIMITS, check_kept
 
-# The statements of every commit, on the tables themselves: the ORM's own way to them costs several times what they do.
+# The statements of every commit, on the tables themselves: the ORM would cost several times as much.
 _EVENT, _INSTANCE, _TASK = (Base.metadata.tables[model.__tablename__] for model in (Event, Instance, Task))
-_FIND = select(_EVENT.c.id).where(_EVENT.c.id.in_(bindparam("ids", expanding=True)))
-_TAKE = (
+_FIND_STORED = select(_EVENT.c.id).where(_EVENT.c.id.in_(bindparam("ids", expanding=True)))
+_RAISE_SEQ = (
     _INSTANCE.update()
     .where(_INSTANCE.c.id == bindparam("instance"))
     .values(seq=_INSTANCE.c.seq + bindparam("count"))
     .returning(_INSTANCE.c.seq, _INSTANCE.c.epoch)
 )
-_STORE = _EVENT.insert()
-#: In the order of an `EventRecord`; its moment and data come after them.
-_TOLD = (
-    Event.instance_id,
-    Event.seq,
-    Event.epoch,
-    Event.id,
-    Event.task_id,
-    Event.type,
-    Event.attempt,
-    Event.created_at,
-)
-_NOTE = _TASK.update().where(_TASK.c.id == bindparam("task")).values(last_seq=bindparam("last"))
+_INSERT = _EVENT.insert()
+_COLUMNS = [column for column in _EVENT.c if column.name != "data"]
+_SET_LAST_SEQ = _TASK.update().where(_TASK.c.id == bindparam("task")).values(last_seq=bindparam("last"))
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where an instance's log stands: `seq` is the latest number, replay is possible for cursors ≥ `min_seq`."""
+    """The head of an instance's log: `seq` is the latest number; replay is possible for cursors ≥ `min_seq`."""
 
     epoch: str
     seq: int
@@ -83,17 +73,17 @@ class _Pending:
 
 
 class Change:
-    """The facts of one transaction. Record them as the rows change; `number` gives them their numbers at its end."""
+    """One transaction with its events, audit entries and permission checks. `number` stores the events at its end."""
 
     def __init__(self, session: Session, caller: Caller = SYSTEM_CALLER) -> None:
         self.session = session
         self.caller = caller
-        #: One moment for everything in this transaction.
+        #: One moment for all rows of this transaction.
         self.now: datetime = now()
         self._pending: list[_Pending] = []
-        #: The caller's actor as it is in this transaction, once that was asked.
+        #: The caller's actor as this transaction read it.
         self._actor: Actor | None = None
-        #: What the caller did in this transaction, for the audit log.
+        #: Audit entries to write with this transaction.
         self.audited: list[AuditRecord] = []
 
     def audit(
@@ -103,19 +93,19 @@ class Change:
         self.audited.append(AuditRecord(scope, action, object_type, object_id, detail or {}))
 
     def require(self, act: Act, instance_id: str) -> None:
-        """Let the caller do something in an instance; nothing that allows it changes before the commit."""
+        """Check the caller's permission in an instance, and lock it until the commit."""
         require(self.session, self._confirmed(), act, instance_id, hold=True)
 
     def require_task(self, act: Act, task_id: str) -> None:
-        """Let the caller do something with a task, likewise."""
+        """Check and lock the caller's permission for a task."""
         require_task(self.session, self._confirmed(), act, task_id, hold=True)
 
     def require_schedule(self, act: Act, schedule_id: str) -> None:
-        """Let the caller do something with a schedule, likewise."""
+        """Check and lock the caller's permission for a schedule."""
         require_schedule(self.session, self._confirmed(), act, schedule_id, hold=True)
 
     def require_outside(self, act: Act) -> None:
-        """Let the caller do something that belongs to no instance, likewise."""
+        """Check and lock the caller's permission for an act outside of instances."""
         require_outside(self._confirmed(alone=act is Act.CREATE_INSTANCE), act)
 
     def _confirmed(self, *, alone: bool = False) -> Actor:
@@ -126,27 +116,23 @@ class Change:
     def record(
         self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "", shown: Sequence[str] = ()
     ) -> None:
-        """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt.
+        """Record an event of type `name` about a task; `fact` and `step` identify it within the attempt.
 
-        Secrets are hidden here. The fields in `shown` are JSON values that were checked, and are as they
-        may be seen already: not looked at again.
-
-        Raises:
-            InvalidInput, TooLarge: there is more in the rest, or deeper, than any reader could be given.
+        Secrets in `data` are redacted, except in the fields `shown`, which are checked and redacted already. Raises
+        InvalidInput or TooLarge if the other fields are too deep or too large.
         """
         kind = f"{fact}@{task.retries}" if task.retries else fact
         identity = event_id(task.id, task.attempt, step, kind)
-        # As it will be read back: live clients and those that replay must get the same.
+        # Decoded from JSON, so that live clients and those that replay receive the same.
         encoded = to_json({field: value for field, value in data.items() if field not in shown})
         check_kept(encoded, name, self.session.info[LIMITS], around=1)
-        told = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
-        self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, told, identity))
+        shown_data = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
+        self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, shown_data, identity))
 
     def number(self) -> list[EventRecord]:
-        """Take numbers and store what is not stored yet. Call it last: the counter is locked from here to the commit.
+        """Number and store the recorded events that are new. Call it last: it locks the counters until the commit.
 
-        Raises:
-            NotFound: an instance is gone.
+        Raises NotFound if an instance is gone.
         """
         records: list[EventRecord] = []
         pending, self._pending = self._pending, []
@@ -155,7 +141,7 @@ class Change:
         return records
 
     def is_stored_by(self, session: Session, records: list[EventRecord]) -> bool:
-        """Tell, in a later transaction, whether the one that these records came from was committed."""
+        """Return, in a later transaction, whether this one was committed with these records."""
         if not records:
             return False
         same = (Event.id == records[0].id, Event.seq == records[0].seq, Event.created_at == self.now)
@@ -169,7 +155,7 @@ class Change:
             if not fresh:
                 return []
             try:
-                # The savepoint gives the numbers back when another transaction has stored the same event.
+                # The savepoint returns the numbers if another transaction has stored the same event.
                 with connection.begin_nested():
                     return self._insert(connection, instance_id, fresh)
             except IntegrityError:
@@ -177,15 +163,15 @@ class Change:
                     raise
 
     def _not_stored(self, facts: list[_Pending]) -> list[_Pending]:
-        rows = self.session.connection().execute(_FIND, {"ids": [fact.id for fact in facts]})
+        rows = self.session.connection().execute(_FIND_STORED, {"ids": [fact.id for fact in facts]})
         stored = set(rows.scalars())
         return [fact for fact in facts if fact.id not in stored]
 
     def _insert(self, connection: Connection, instance_id: str, facts: list[_Pending]) -> list[EventRecord]:
-        taken = connection.execute(_TAKE, {"instance": instance_id, "count": len(facts)}).one_or_none()
-        if taken is None:
+        counter = connection.execute(_RAISE_SEQ, {"instance": instance_id, "count": len(facts)}).one_or_none()
+        if counter is None:
             raise NotFound("there is no such instance", field="instance_id")
-        last, epoch = taken
+        last, epoch = counter
         first, at = last - len(facts) + 1, self.now.timestamp()
         records = [
             EventRecord(
@@ -194,9 +180,9 @@ class Change:
             for place, fact in enumerate(facts)
         ]
         keyring = keyring_of(self.session)
-        connection.execute(_STORE, [_row(record, self.now, keyring) for record in records])
+        connection.execute(_INSERT, [_row(record, self.now, keyring) for record in records])
         latest = {record.task_id: record.seq for record in records}
-        connection.execute(_NOTE, [{"task": task_id, "last": seq} for task_id, seq in latest.items()])
+        connection.execute(_SET_LAST_SEQ, [{"task": task_id, "last": seq} for task_id, seq in latest.items()])
         return records
 
 
@@ -215,30 +201,25 @@ def _row(record: EventRecord, moment: datetime, keyring: Keyring) -> dict[str, A
 
 
 def read_head(session: Session, instance_id: str) -> Head | None:
-    """Return where the instance's log stands, or None when there is no such instance."""
-    row = session.execute(
-        select(Instance.epoch, Instance.seq, Instance.min_seq).where(Instance.id == instance_id)
-    ).one_or_none()
-    return None if row is None else Head(row.epoch, row.seq, row.min_seq)
+    """Return the head of an instance's log; None if there is no such instance."""
+    return read_heads(session, [instance_id]).get(instance_id)
 
 
 def read_heads(session: Session, instance_ids: list[str]) -> dict[str, Head]:
-    """Return the heads of those instances that exist, by id: one query for every watched instance."""
-    rows = session.execute(
-        select(Instance.id, Instance.epoch, Instance.seq, Instance.min_seq).where(Instance.id.in_(instance_ids))
-    )
-    return {row.id: Head(row.epoch, row.seq, row.min_seq) for row in rows}
+    """Return the heads of those instances that exist, by id, with one query."""
+    query = select(Instance.id, Instance.epoch, Instance.seq, Instance.min_seq).where(Instance.id.in_(instance_ids))
+    return {row.id: Head(row.epoch, row.seq, row.min_seq) for row in session.execute(query)}
 
 
 def read_events(
     session: Session, instance_id: str, after: int, limit: int, task_id: str | None = None
 ) -> list[EventRecord]:
-    """Return up to `limit` events with numbers above `after`, in order; of one task only when `task_id` is given."""
-    query = select(*_TOLD, cast(Event.data, Text)).where(Event.instance_id == instance_id, Event.seq > after)
+    """Return up to `limit` events with numbers above `after`, in order; of one task only with `task_id`."""
+    query = select(*_COLUMNS, cast(Event.data, Text)).where(Event.instance_id == instance_id, Event.seq > after)
     if task_id is not None:
         query = query.where(Event.task_id == task_id)
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
-    # As text, which is parsed in a thread: a page of events may be megabytes.
+    # As text, which a thread parses: a page of events may be megabytes.
     size = sum(len(row[-1] or "") for row in rows)
     records: list[EventRecord] = offload_by_size(session, size)(_records, rows, keyring_of(session))
     return records
@@ -246,17 +227,17 @@ def read_events(
 
 def _records(rows: Sequence[Sequence[Any]], keyring: Keyring) -> list[EventRecord]:
     records = []
-    for instance_id, seq, epoch, identity, task_id, name, attempt, moment, text in rows:
+    for instance_id, seq, identity, epoch, task_id, name, attempt, moment, text in rows:
         row = EventRecord(instance_id, seq, epoch, identity, task_id, name, attempt, {}, moment.timestamp())
         records.append(replace(row, data=bearable(_data(row, text, keyring))))
     return records
 
 
 def _data(row: EventRecord, text: str | None, keyring: Keyring) -> dict[str, Any]:
-    """Return an event's data; of one that cannot be read its mark, beside null for what clients are promised."""
+    """Return an event's data; if it is unreadable, a mark of that, and null in the fields that clients expect."""
     try:
         data = unseal(keyring, Event, row.id, "data", None if text is None else deserialize(text))
     except (KeyMissing, Tampered) as fault:
         data = Placeholder(fault)
-    data = data if isinstance(data, dict) else damaged()
+    data = data if isinstance(data, dict) else Damaged()
     return {**dict.fromkeys(PROMISED.get(row.type, ())), **data} if is_mark(data) else data

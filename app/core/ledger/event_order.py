@@ -1,7 +1,7 @@
 """Sends the events that one process commits as signals, for each instance in the order of their numbers.
 
-Two threads may commit in one order and come to send in the other. So a transaction takes its place in its instances'
-lines while it holds their counters, and what it committed is sent once every place before it is settled.
+Two threads may commit in one order and send in the other. So a transaction appends its events to a queue per instance
+while it holds the counter, and they are sent once every transaction before it is committed or rolled back.
 """
 
 from __future__ import annotations
@@ -9,71 +9,66 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swallowtail.app.core.events import EventRecord
 
 
 @dataclass(slots=True)
-class Place:
-    """The events of one transaction in one instance's line; `is_committed` is None until that is known."""
+class Batch:
+    """The events of one transaction in one instance; `is_committed` is None until the outcome is known."""
 
     events: list[EventRecord]
     is_committed: bool | None = None
 
 
-@dataclass(slots=True)
-class _Line:
-    places: deque[Place] = field(default_factory=deque)
-    #: Whether a thread is sending what stands at its head.
-    is_moving: bool = False
-
-
 class EventOrder:
-    """The lines of one process. `send` gets the events of one transaction in one instance. Safe between threads."""
+    """The queues of one process. `send` receives the events of one batch. Safe between threads."""
 
     def __init__(self, send: Callable[[list[EventRecord]], None]) -> None:
         self._send = send
         self._lock = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, deque[Batch]] = {}
+        #: Instances whose first batches a thread is sending.
+        self._sending: set[str] = set()
 
-    def enter(self, events: Sequence[EventRecord]) -> list[Place]:
-        """Take places for numbered events; call it in their transaction, which holds the instances' counters."""
-        places = []
+    def reserve(self, events: Sequence[EventRecord]) -> list[Batch]:
+        """Queue numbered events; call it in their transaction, which holds the instances' counters."""
+        batches = []
         with self._lock:
             for instance_id in dict.fromkeys(event.instance_id for event in events):
-                place = Place([event for event in events if event.instance_id == instance_id])
-                self._lines.setdefault(instance_id, _Line()).places.append(place)
-                places.append(place)
-        return places
+                batch = Batch([event for event in events if event.instance_id == instance_id])
+                self._queues.setdefault(instance_id, deque()).append(batch)
+                batches.append(batch)
+        return batches
 
-    def settle(self, places: Sequence[Place], *, is_committed: bool) -> None:
-        """Send what was committed, or forget what was not, once everything before it is settled."""
-        for place in places:
-            if place.is_committed is not None:
+    def settle(self, batches: Sequence[Batch], *, is_committed: bool) -> None:
+        """Send batches that were committed, or drop the others, once every earlier batch is settled."""
+        for batch in batches:
+            if batch.is_committed is not None:
                 continue
-            instance_id = place.events[0].instance_id
+            instance_id = batch.events[0].instance_id
             with self._lock:
-                place.is_committed = is_committed
-                line = self._lines[instance_id]
-                if line.is_moving:
+                batch.is_committed = is_committed
+                if instance_id in self._sending:
                     continue
-                line.is_moving = True
+                self._sending.add(instance_id)
             try:
-                while (events := self._take_next(instance_id, line)) is not None:
+                while (events := self._pop_next(instance_id)) is not None:
                     self._send(events)
             except BaseException:
-                line.is_moving = False
+                self._sending.discard(instance_id)
                 raise
 
-    def _take_next(self, instance_id: str, line: _Line) -> list[EventRecord] | None:
+    def _pop_next(self, instance_id: str) -> list[EventRecord] | None:
         with self._lock:
-            while line.places and line.places[0].is_committed is not None:
-                place = line.places.popleft()
-                if place.is_committed:
-                    return place.events
-            # Under the same lock as the check: the next thread that settles a place sends it.
-            line.is_moving = False
-            if not line.places:
-                self._lines.pop(instance_id, None)
+            waiting = self._queues[instance_id]
+            while waiting and waiting[0].is_committed is not None:
+                batch = waiting.popleft()
+                if batch.is_committed:
+                    return batch.events
+            # Under the same lock as the check: the next thread that settles a batch sends it.
+            self._sending.discard(instance_id)
+            if not waiting:
+                del self._queues[instance_id]
             return None

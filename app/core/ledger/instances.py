@@ -1,12 +1,12 @@
 """Creates instances, and limits how many each user may create.
 
-The limit counts the instances that the user created and that still exist, also under other owners: handing one over frees
-nothing, deleting it does.
+The limit counts the instances that the user created and that still exist, also if they have other owners now.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import Conflict, Forbidden, TooMany
@@ -20,16 +20,8 @@ from swallowtail.app.core.tables.instances import Instance
 def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: int) -> Instance:
     """Store an instance with an empty log; a user who creates it becomes its owner.
 
-    Args:
-        change: the transaction.
-        name: what people see.
-        instance_id: its id.
-        epoch: that of its log; made once, so that a repeated transaction recognises its own row.
-        most: how many instances one user may have created.
-
-    Raises:
-        Conflict: the id is taken.
-        Forbidden, TooMany: see `count_creation`.
+    `epoch` is made once, so that a repeated transaction recognises its own row. Raises Conflict if the id is taken,
+    or as `count_creation` does.
     """
     known = change.session.get(Instance, instance_id)
     if known is not None and known.epoch == epoch:
@@ -38,8 +30,12 @@ def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: 
         raise Conflict("this id is taken", field="id")
     row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0, created_at=change.now)
     row.created_by = count_creation(change.session, change.caller.actor, most)
-    change.session.add(row)
-    change.session.flush()
+    try:
+        with change.session.begin_nested():
+            change.session.add(row)
+            change.session.flush()
+    except IntegrityError:
+        raise Conflict("this id is taken", field="id") from None
     change.audit(instance_id, Act.CREATE_INSTANCE, "instance", instance_id, {"name": name})
     if row.created_by is not None:
         owner = Membership(instance_id=instance_id, user_id=row.created_by, role=Role.OWNER.value)
@@ -51,20 +47,18 @@ def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: 
 def count_creation(session: Session, actor: Actor, most: int) -> str | None:
     """Return the id of the user who creates an instance; None for the system and without sign-in.
 
-    Raises:
-        Forbidden: only superusers, who are not counted, may create instances.
-        TooMany: the user has created `most` already.
+    Raises Forbidden if only superusers, who have no limit, may create instances; TooMany after `most` instances.
     """
     user_id = actor.user_id
     if user_id is None or actor.is_superuser:
         return user_id
     if most == 0:
         raise Forbidden("only superusers can create instances")
-    # Two who create at the same moment take turns here, so that the second counts the first one's.
+    # Locked, so that of two simultaneous creations the second counts the first.
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
-    has = session.scalar(select(func.count()).select_from(Instance).where(Instance.created_by == user_id)) or 0
-    if has >= most:
+    count = session.scalar(select(func.count()).select_from(Instance).where(Instance.created_by == user_id)) or 0
+    if count >= most:
         raise TooMany(
-            f"you have created {has} instances and may have {most} at once; delete one first, or ask an operator"
+            f"you have created {count} instances and may have {most} at once; delete one first, or ask an operator"
         )
     return user_id

@@ -24,7 +24,7 @@ RUN_SECONDS = Histogram("swallowtail_run_seconds", "From a claim to what its tas
 
 
 def measure_events(events: Sequence[EventRecord]) -> None:
-    """Count what committed events tell."""
+    """Count committed events and measure the steps that they end."""
     for event in events:
         data = event.data
         if event.type != EXECUTION_STEP:

@@ -1,7 +1,7 @@
-"""Applies what others report about a run: that it was lost, failed or cancelled, or that its wake-up was discarded.
+"""Applies reports from the sweeper and from Celery's signals: a run was lost, failed or cancelled.
 
-A report may come twice, late, or about a run that is over. Each method looks at the task's status and attempt in its
-transaction and changes nothing when the report is out of date.
+A report may come twice or late. Each method checks the task's status and attempt in its transaction, and changes
+nothing if the report is outdated.
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ WORKER_LOST = {"code": "worker_lost", "message": "The worker that ran this was l
 
 
 class Proposals:
-    """Decides about reports from the sweep and from Celery's signals."""
+    """Applies reports about runs for one process."""
 
     def __init__(self, unit: UnitOfWork, settings: Settings) -> None:
         self._unit = unit
         self._settings = settings
 
     def lost(self, task_id: str, attempt: int, error: dict[str, Any], *, if_still: datetime | None = None) -> None:
-        """Give a task whose run is dead its next attempt, or its end.
-
-        With `if_still`, only if the lease is still the one that was seen.
-        """
+        """Retry or end a task whose run was lost; with `if_still`, only if its lease has not changed."""
 
         def work(change: Change) -> None:
             task = _find_running(change, task_id, attempt)
@@ -51,14 +48,14 @@ class Proposals:
 
     def _retry_lost(self, change: Change, task: Task, error: dict[str, Any]) -> None:
         losses, settings = task.losses + 1, self._settings
-        # The first loss is most likely a deployment; only a task that keeps killing its worker is slowed down.
+        # The first loss is most likely a deployment; only a task that keeps killing its workers is delayed.
         delay = 0.0 if losses == 1 else min(settings.backoff_base * 2.0**losses, settings.backoff_max)
         values = {"losses": losses, "token": None, "lease_until": None}
         move(change, task, TaskStatus.RETRYING, message=error["message"], error=error, **values)
         enqueue(change, task, delay)
 
     def failed(self, task_id: str, attempt: int, error: dict[str, Any]) -> None:
-        """Fail a task whose run was ended for good, such as by its hard time limit."""
+        """Fail a task whose run was killed, such as by its hard time limit."""
 
         def work(change: Change) -> None:
             task = _find_running(change, task_id, attempt)
@@ -68,7 +65,7 @@ class Proposals:
         self._unit.commit(work)
 
     def cancelled(self, task_id: str, attempt: int) -> None:
-        """Cancel a task whose wake-up was revoked, whether or not its run has started."""
+        """Cancel a task whose wake-up was revoked, before or during its run."""
 
         def work(change: Change) -> None:
             task = lock_task(change.session, task_id)
@@ -82,7 +79,7 @@ class Proposals:
         self._unit.commit(work)
 
     def discarded(self, task_id: str, attempt: int) -> None:
-        """Have a wake-up that a worker threw away sent again soon."""
+        """Make the outbox entry of a wake-up that a worker discarded due again soon."""
 
         def work(change: Change) -> None:
             change.session.execute(

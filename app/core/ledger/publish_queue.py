@@ -1,6 +1,7 @@
 """Stop 9 of 12: Publishes one process's signals to Redis from a thread, in the order in which they were sent.
 
-A writer never waits for Redis. What a slow Redis makes the queue drop is found by the web processes' head check.
+A writer never waits for Redis. If a slow Redis makes the queue drop messages, the head check of the web processes
+notices that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DROPPED = Counter("swallowtail_announcements_dropped_total", "Transactions whose
 
 
 class PublishQueue:
-    """The receiver of the public signals that publishes them. Its thread begins with the first message."""
+    """Receives the public signals and publishes them. Its thread starts with the first message."""
 
     def __init__(self, broadcaster: Broadcaster, sender: object) -> None:
         """`sender` is the database whose committed events are published; other signals have any sender."""
@@ -32,7 +33,7 @@ class PublishQueue:
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        # Signals hold these weakly: they go when this object does.
+        # Signals refer to these weakly.
         signals.event_recorded.connect(self._receive_events, sender)
         signals.progressed.connect(self._receive_progress)
         signals.text_produced.connect(self._receive_text)
@@ -42,7 +43,7 @@ class PublishQueue:
         self._put(self._broadcaster.publish_access)
 
     def close(self, timeout: float = 1.0) -> None:
-        """Publish what waits, for at most `timeout` seconds, and end the thread."""
+        """Publish queued messages for at most `timeout` seconds, and end the thread."""
         signals.event_recorded.disconnect(self._receive_events)
         signals.progressed.disconnect(self._receive_progress)
         signals.text_produced.disconnect(self._receive_text)
@@ -71,7 +72,7 @@ class PublishQueue:
             return
         with self._lock:
             if self._thread is None:
-                # In no run's context, which the thread outlives.
+                # Not in the context of a run, which the thread outlives.
                 run = contextvars.Context().run
                 self._thread = threading.Thread(target=run, args=(self._run,), name="publisher", daemon=True)
                 self._thread.start()

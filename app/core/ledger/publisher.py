@@ -1,13 +1,13 @@
 """Publishes committed events, live state and text to Redis channels, and names the channels.
 
-A publication is a hint: it may be lost, it takes at most `publish_timeout` seconds, and it never raises. The head check
-of the web processes finds what was lost.
+A publication takes at most `publish_timeout` seconds and never raises. It may be lost: the head check of the web
+processes notices that.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -37,7 +37,7 @@ def task_channel(settings: Settings, task_id: str) -> str:
 
 
 def access_channel(settings: Settings) -> str:
-    """Return the name of the channel that announces changed permissions."""
+    """Return the name of the channel of permission changes."""
     return f"{settings.channel_prefix}:access"
 
 
@@ -46,14 +46,12 @@ class Broadcaster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
-        self._client: redis.Redis | None = None
-        self._lock = threading.Lock()
-        # Work must not wait a second for every event of an outage.
+        self._signer = MessageSigner(settings, is_strict=settings.strict_delivery)
+        # During an outage, a writer must not wait for every event.
         self._breaker = CircuitBreaker()
 
     def publish(self, events: Sequence[EventRecord]) -> None:
-        """Publish committed events, one message for each instance among them, in their order."""
+        """Publish committed events in their order, one message for each instance."""
         for instance_id in dict.fromkeys(event.instance_id for event in events):
             group = [event for event in events if event.instance_id == instance_id]
             message = {"kind": "events", "at": group[0].at, "events": [event.wire() for event in group]}
@@ -69,12 +67,12 @@ class Broadcaster:
         self._send("text", task_channel(self._settings, text.task_id), {"kind": "text", "text": text.wire()})
 
     def publish_access(self) -> None:
-        """Announce to every web process that permissions have changed; the database has the details."""
+        """Notify every web process that permissions have changed; the database has the details."""
         self._send("access", access_channel(self._settings), {"kind": "access"})
 
     def close(self) -> None:
         """Close the connection to Redis."""
-        if self._client is not None:
+        if "_client" in self.__dict__:
             self._client.close()
 
     def _send(self, kind: str, channel: str, message: dict[str, Any]) -> None:
@@ -82,7 +80,7 @@ class Broadcaster:
             PUBLISH_FAILURES.labels(kind).inc()
             return
         try:
-            payload = self._voucher.wrap(channel, to_json(message))
+            payload = self._signer.wrap(channel, to_json(message))
         except (TypeError, ValueError) as fault:
             PUBLISH_FAILURES.labels(kind).inc()
             log.error("publish_refused", kind=kind, reason=str(fault))
@@ -91,7 +89,7 @@ class Broadcaster:
 
     def _attempt(self, kind: str, send: Callable[[redis.Redis], object]) -> None:
         try:
-            send(self._connected())
+            send(self._client)
         except (redis.RedisError, OSError) as fault:
             self._breaker.record_failure()
             PUBLISH_FAILURES.labels(kind).inc()
@@ -101,8 +99,7 @@ class Broadcaster:
                 self._breaker.record_success()
             PUBLISHED.labels(kind).inc()
 
-    def _connected(self) -> redis.Redis:
-        with self._lock:
-            if self._client is None:
-                self._client = connect(self._settings)
-            return self._client
+    @cached_property
+    def _client(self) -> redis.Redis:
+        # Not before the first message: an embedded server writes its address when it has started.
+        return connect(self._settings)

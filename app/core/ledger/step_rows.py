@@ -11,10 +11,10 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict
 from swallowtail.app.core.events import step_id
-from swallowtail.app.core.ledger.artifacts import keep
+from swallowtail.app.core.ledger.artifacts import store_output
 from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.transitions import say
+from swallowtail.app.core.ledger.transitions import redact_message
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.states import StepStatus
 from swallowtail.app.core.tables.tasks import Step, Task
@@ -32,7 +32,7 @@ def open_step(change: Change, task: Task, key: str, agent: str, action: str) -> 
         if step.status != StepStatus.IN_PROGRESS.value:
             raise Conflict(f"step {key!r} was already performed in this run", field="key")
         return step
-    # A run that was lost in the middle of it is no failure of the step.
+    # A lost run does not count as a failure of the step.
     step.tries = step.failures + 1
     step.agent, step.action = agent, action
     step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
@@ -53,7 +53,7 @@ def close_step(
 ) -> None:
     """Save a step with its output and extend the lease of its run."""
     step.status, step.saved = status.value, True
-    step.output, step.artifact_id, step.output_shown = keep(change, settings, task, output)
+    step.output, step.artifact_id, step.output_shown = store_output(change, settings, task, output)
     step.progress, step.completed_at = progress, change.now
     task.losses, task.updated_at, task.lease_until = 0, change.now, db_now(settings.lease_seconds)
     change.session.flush()
@@ -69,14 +69,14 @@ def find_started(change: Change, claim: Claim, key: str) -> Step:
 
 
 def raise_progress(change: Change, task: Task, percent: float | None, message: str | None) -> None:
-    """Put a step's message and progress on the row of its task; progress never decreases."""
+    """Copy a step's message and progress to the row of its task; progress never decreases."""
     if message is not None:
-        task.message = say(message, rules_of(change.session, task))
+        task.message = redact_message(message, rules_of(change.session, task))
     if percent is not None:
         task.progress = max(task.progress, percent)
     change.session.flush()
 
 
 def clamp(percent: float) -> float:
-    """Return `percent` between 0 and 100; what is not a number is no progress."""
+    """Return `percent` between 0 and 100; 0 for NaN."""
     return 0.0 if math.isnan(percent) else min(max(float(percent), 0.0), 100.0)

@@ -1,11 +1,14 @@
-"""Stop 3 of 12: Writes what happens to tasks outside their runs: submission, queueing, cancels, retries, expiry.
+"""Stop 3 of 12: Writes the changes of tasks outside their runs: submission, queueing, cancels, retries, expiry.
 
-Every method is one transaction, or takes part in one: rows, outbox entries and numbered events are stored together.
-Calling a method twice has the effect of once. What a run writes about its own task is in `core/ledger/runs`.
+Each method stores rows, outbox entries and numbered events in one transaction; a second call has no further effect.
+`core/ledger/runs` writes the changes of a run.
 """
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,9 +19,9 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now, db_now_once
 from swallowtail.app.core.errors import Conflict, NotFound
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.artifacts import separate_input
+from swallowtail.app.core.ledger.agent_cards import AgentCard
+from swallowtail.app.core.ledger.artifacts import RedactedInput, separate_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.ledger.new_task import CheckedTask, row_of
 from swallowtail.app.core.ledger.transitions import (
     clear_journal,
     enqueue,
@@ -29,57 +32,83 @@ from swallowtail.app.core.ledger.transitions import (
     record_status,
 )
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
+from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
 from swallowtail.app.core.tables.tasks import IS_UNCLAIMED, Outbox, Task
-from swallowtail.app.core.tables.unreadable import alone
+from swallowtail.app.core.tables.unreadable import isolate
 
-__all__ = ["CheckedTask", "TaskWriter"]
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a submission is checked against: the card of its agent, and the redaction rules of the agent's payloads."""
+
+    card: AgentCard
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTask:
+    """A checked submission. Times are in UTC, limits in seconds; `redacted_input` is None if it is not computed yet."""
+
+    instance_id: str
+    kind: str
+    title: str
+    input: Any
+    fingerprint: str
+    submitted_by: str = "api"
+    idempotency_key: str | None = None
+    expires_at: datetime | None = None
+    soft_time_limit: float | None = None
+    hard_time_limit: float | None = None
+    redacted_input: RedactedInput | None = field(default=None, repr=False)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+_SUBMITTED = [name for name in CheckedTask.__dataclass_fields__ if name != "redacted_input"]
 
 
 class TaskWriter:
-    """Writes task rows for one process. Methods that take a `Change` take part in its transaction."""
+    """Writes task rows for one process, in transactions of its own or as part of a `Change`."""
 
     def __init__(self, unit: UnitOfWork, settings: Settings) -> None:
         self._unit = unit
         self._settings = settings
 
     def submit(self, new: CheckedTask) -> tuple[Task, list[EventRecord], bool]:
-        """Store a task in a transaction of its own; see `add_task`. The last item says whether it is new."""
+        """See `add_task`; the last item is whether the task is new."""
         (task, created), events = self._unit.commit(lambda change: self.add_task(change, new))
         return task, events, created
 
     def request_cancel(self, task_id: str) -> tuple[Task, list[EventRecord]]:
-        """Cancel a task in a transaction of its own; see `cancel_task`."""
+        """See `cancel_task`."""
         return self._unit.commit(lambda change: self.cancel_task(change, task_id))
 
     def retry(self, task_id: str, from_step: str | None = None) -> tuple[Task, list[EventRecord]]:
-        """Retry a task in a transaction of its own; see `retry_task`."""
+        """See `retry_task`."""
         return self._unit.commit(lambda change: self.retry_task(change, task_id, from_step))
 
     def add_task(self, change: Change, new: CheckedTask) -> tuple[Task, bool]:
         """Store a task and the outbox entry of its first attempt; return it and whether it is new.
 
-        Raises:
-            NotFound: there is no such instance.
-            Conflict: the idempotency key was used for another submission.
+        Raises NotFound, or Conflict if the idempotency key was used for another submission.
         """
         if read_head(change.session, new.instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
-        known = self._find_known(change, new)
+        known = _find_known(change, new)
         if known is not None:
             return known, False
         try:
             with change.session.begin_nested():
-                task = row_of(new, change.now)
-                apart = separate_input(change, self._settings, task, new.shown_input)
+                task = _make_row(new, change.now)
+                apart = separate_input(change, self._settings, task, new.redacted_input)
                 change.session.add(task)
                 change.session.flush()
                 if apart is not None:
                     change.session.add(apart)
                     change.session.flush()
         except IntegrityError:
-            known = self._find_known(change, new)
+            known = _find_known(change, new)
             if known is None:
                 raise
             return known, False
@@ -88,21 +117,10 @@ class TaskWriter:
         change.audit(task.instance_id, Act.SUBMIT, "task", task.id, {"kind": task.kind, "title": task.title})
         return task, True
 
-    def _find_known(self, change: Change, new: CheckedTask) -> Task | None:
-        same = Task.id == new.id
-        if new.idempotency_key is not None:
-            same |= (Task.instance_id == new.instance_id) & (Task.idempotency_key == new.idempotency_key)
-        known = change.session.scalars(select(Task).where(same)).one_or_none()
-        if known is not None and known.fingerprint != new.fingerprint:
-            raise Conflict("this key was used for another submission", field="Idempotency-Key")
-        return known
-
     def cancel_task(self, change: Change, task_id: str) -> Task:
-        """Cancel at once a task that has not started; ask a run to stop. A second request changes nothing.
+        """Cancel a task that has not started; request the cancellation of a run. A second request changes nothing.
 
-        Raises:
-            NotFound: there is no such task.
-            Conflict: the task has already ended in another way.
+        Raises NotFound, or Conflict if the task has already ended in another way.
         """
         task = _lock_existing(change, task_id)
         status = TaskStatus(task.status)
@@ -123,12 +141,9 @@ class TaskWriter:
         return task
 
     def retry_task(self, change: Change, task_id: str, from_step: str | None = None) -> Task:
-        """Give an ended task another attempt, which keeps the finished steps (those before `from_step`, if given).
+        """Start another attempt of an ended task; finished steps are kept, with `from_step` those before it.
 
-        Raises:
-            NotFound: there is no such task.
-            InvalidInput: the task has no such step.
-            Conflict: the task has not ended, or has completed.
+        Raises NotFound, InvalidInput if there is no such step, or Conflict if the task has not ended or has completed.
         """
         task = _lock_existing(change, task_id)
         if TaskStatus(task.status) not in RETRYABLE:
@@ -142,7 +157,7 @@ class TaskWriter:
         return task
 
     def mark_queued(self, task_id: str, attempt: int, doubt_after: float) -> None:
-        """Record that the broker has the wake-up of `attempt`; it is doubted after `doubt_after` seconds."""
+        """Record that the wake-up of `attempt` was sent; `doubt_after` seconds later it is due again."""
 
         def work(change: Change) -> None:
             task = lock_task(change.session, task_id)
@@ -161,13 +176,23 @@ class TaskWriter:
         self._unit.commit(work)
 
     def expire(self, limit: int = 100) -> int:
-        """End tasks that no worker claimed before their `expires_at`. Returns how many it looked at."""
+        """End tasks that no worker claimed before their `expires_at`. Returns how many were late."""
         query = select(Task.id).where(IS_UNCLAIMED, Task.expires_at < db_now_once())
         with self._unit.db.read() as session:
             late = session.scalars(query.limit(limit)).all()
         for task_id in late:
-            alone(task_id, partial(self._unit.commit, partial(expire_unclaimed, task_id=task_id)))
+            isolate(task_id, partial(self._unit.commit, partial(expire_unclaimed, task_id=task_id)))
         return len(late)
+
+
+def _find_known(change: Change, new: CheckedTask) -> Task | None:
+    same = Task.id == new.id
+    if new.idempotency_key is not None:
+        same |= (Task.instance_id == new.instance_id) & (Task.idempotency_key == new.idempotency_key)
+    known = change.session.scalars(select(Task).where(same)).one_or_none()
+    if known is not None and known.fingerprint != new.fingerprint:
+        raise Conflict("this key was used for another submission", field="Idempotency-Key")
+    return known
 
 
 def _lock_existing(change: Change, task_id: str) -> Task:
@@ -175,3 +200,13 @@ def _lock_existing(change: Change, task_id: str) -> Task:
     if task is None:
         raise NotFound("there is no such task", field="task_id")
     return task
+
+
+def _make_row(new: CheckedTask, moment: datetime) -> Task:
+    """Return the row of a task that is submitted at `moment`."""
+    row = Task(status=TaskStatus.SUBMITTED.value, message="Submitted", created_at=moment, updated_at=moment)
+    row.progress = 0.0
+    row.attempt = row.losses = row.failures = row.retries = row.last_seq = 0
+    for name in _SUBMITTED:
+        setattr(row, name, getattr(new, name))
+    return row

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
@@ -23,54 +23,20 @@ from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
-from swallowtail.app.core.tables.unreadable import is_unreadable
 from swallowtail.app.core.validation import LONGEST_MESSAGE
 
-#: The message of a task when the move brings none.
-_MESSAGES = {
-    TaskStatus.SUBMITTED: "Submitted",
-    TaskStatus.QUEUED: "Queued",
-    TaskStatus.IN_PROGRESS: "Started",
-    TaskStatus.WAITING: "Waiting",
-    TaskStatus.RETRYING: "Retrying",
-    TaskStatus.COMPLETED: "Completed",
-    TaskStatus.FAILED: "Failed",
-    TaskStatus.CANCELLED: "Cancelled",
-    TaskStatus.EXPIRED: "Expired before a worker took it",
-}
-
+#: The messages of moves that have none of their own, where it is not the name of the status.
+_MESSAGES = {TaskStatus.IN_PROGRESS: "Started", TaskStatus.EXPIRED: "Expired before a worker took it"}
 
 CANCELLED = {"code": "cancelled", "message": "Cancelled"}
-#: Of a step that was still open when its run returned a result.
+#: The error of a step that was still open when its run returned a result.
 UNFINISHED = {"code": "unfinished", "message": "The run ended before this step did"}
 
 
-#: Columns that a move does not need, so that a task whose payloads cannot be read can still be moved.
-_PAYLOADS = ("input", "result", "error")
-_KEPT = ("input_shown", "secrets", "result_shown")
-_PLAIN = [name for name in Task.__table__.columns.keys() if name not in (*_PAYLOADS, *_KEPT)]  # noqa: SIM118 - keys
-
-
 def lock_task(session: Session, task_id: str) -> Task | None:
-    """Return the task's row, locked until the end of the transaction, or None when there is none.
-
-    Where a payload of it cannot be read, the row comes without: only who asks for that payload gets the error.
-    """
+    """Return the task's row, locked until the end of the transaction; None if there is none."""
     query = select(Task).where(Task.id == task_id).with_for_update().execution_options(populate_existing=True)
-    try:
-        return session.scalars(query).one_or_none()
-    except Exception as fault:
-        if not is_unreadable(fault):
-            raise
-    for task in [held for held in session if isinstance(held, Task) and held.id == task_id]:
-        session.expunge(task)
-    return session.scalars(query.options(*map(defer, (Task.input, Task.result, Task.error)))).one_or_none()
-
-
-def reread(session: Session, task: Task, *written: str) -> None:
-    """Read a locked task's row again; of one that came without its payloads, only those that were `written`."""
-    whole = all(name in task.__dict__ for name in _PAYLOADS)
-    session.refresh(task, None if whole else [*_PLAIN, *written])
+    return session.scalars(query).one_or_none()
 
 
 def move(
@@ -84,20 +50,18 @@ def move(
     shown: Any = None,
     **values: Any,
 ) -> None:
-    """Move `task` (locked) to `after`, set `values` on its row and record the fact; `shown` is kept of the result.
+    """Move a locked task to `after`, set `values` on its row and record the event; `shown` is the result's redaction.
 
-    A status change sets `error` and `result` to what it carries, or to null: a watcher needs no other rule.
-
-    Raises:
-        Conflict: the state machine has no such move, or the row is no longer what it was.
+    `error` and `result` become null if they are not given. Raises Conflict if there is no such move, or the row has
+    changed.
     """
     before = TaskStatus(task.status)
     if not may_move(before, after):
         raise Conflict(f"a task that is {before} cannot become {after}", field="status")
     rules, keyring = rules_of(change.session, task), keyring_of(change.session)
-    message = say(message or "", rules) or _MESSAGES[after]
+    message = redact_message(message or "", rules) or _MESSAGES.get(after, after.capitalize())
     values = {"artifact_id": None, **values, "status": after.value, "message": message, "updated_at": change.now}
-    values["error"] = seal(keyring, Task, task.id, "error", hide(error, rules))
+    values["error"] = seal(keyring, Task, task.id, "error", redact_error(error, rules))
     values["result"] = seal(keyring, Task, task.id, "result", result)
     values["result_shown"] = seal(keyring, Task, task.id, "result_shown", shown)
     if after in TERMINAL:
@@ -112,29 +76,29 @@ def move(
     ).one_or_none()
     if moved is None:
         raise Conflict(f"the task is no longer {before}", field="status")
-    reread(change.session, task, "result", "error")
+    change.session.refresh(task)
     record_status(change, task, before, shown)
 
 
-def hide(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
-    """Return an error with its secrets hidden."""
+def redact_error(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
+    """Return an error with its secrets redacted."""
     return None if error is None else redact_fields({"error": error}, rules)["error"]
 
 
-def say(message: str, rules: Rules) -> str:
-    """Return a message as it may be stored: of bounded length, with its secrets hidden."""
+def redact_message(message: str, rules: Rules) -> str:
+    """Return a message, cut to the longest that is stored, with its secrets redacted."""
     return redact_text(clean(message[:LONGEST_MESSAGE]), rules)
 
 
 def record_status(change: Change, task: Task, before: TaskStatus | None, kept: Any = None) -> None:
-    """Record that `task` has just come from `before` to its present status; `kept` is what is shown of its result."""
+    """Record the move of `task` from `before` to its present status; `kept` is the redaction of its result."""
     data = {
         **_update(change, task),
         "status": task.status,
         "previous_status": None if before is None else before.value,
     }
     if before is None:
-        # A watcher can show a task that is new to it, without asking for it.
+        # A client can show the new task without another request.
         title = redact_text(task.title, rules_of(change.session, task))
         data |= {"kind": task.kind, "title": title, "submitted_by": task.submitted_by}
     if task.error is not None:
@@ -146,7 +110,7 @@ def record_status(change: Change, task: Task, before: TaskStatus | None, kept: A
 
 
 def record_note(change: Change, task: Task, *, fact: str, extra: dict[str, Any] | None = None) -> None:
-    """Record progress or a remark that changes no status."""
+    """Record an event that changes no status, such as progress."""
     change.record(task, TASK_UPDATE, {**_update(change, task), **(extra or {})}, fact=fact)
 
 
@@ -179,37 +143,37 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
 
 
 def close_open_steps(change: Change, task: Task, error: dict[str, Any]) -> None:
-    """End every step that a run left open, so that no watcher sees one that is never over."""
+    """Fail every step that a run left open, so that no client shows it as running for ever."""
     open_steps = select(Step).where(Step.task_id == task.id, Step.status == StepStatus.IN_PROGRESS.value)
     for step in change.session.scalars(open_steps.order_by(Step.position)).all():
         step.status = StepStatus.FAILED.value
-        step.error = hide(error, rules_of(change.session, task))
+        step.error = redact_error(error, rules_of(change.session, task))
         step.completed_at = change.now
         record_step(change, task, step, fact="end")
     change.session.flush()
 
 
 def enqueue(change: Change, task: Task, delay: float = 0.0) -> None:
-    """Put the task's next attempt into the outbox, due in `delay` seconds."""
+    """Add the outbox entry of the task's next attempt, due in `delay` seconds."""
     change.session.flush()
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0)
-    # By one clock, so that the delay stays known when the clock jumps (`core/coordination/database_clock`).
+    # By one clock, so that the delay can be recovered when the clock jumps (`core/coordination/database_clock`).
     row.created_at, row.available_at, row.due_at = db_now(), db_now(delay), db_now(delay)
     change.session.add(row)
     change.session.flush()
 
 
-def may_wait(change: Change, task: Task, settings: Settings) -> bool:
-    """Tell whether a locked task that this worker does not know may go on waiting for one that does."""
+def may_postpone(change: Change, task: Task, settings: Settings) -> bool:
+    """Return whether a locked task of a kind that this worker does not know may wait for another worker."""
     held = change.session.scalar(
         select(Outbox.held_since < db_now(-settings.kind_patience)).where(Outbox.task_id == task.id)
     )
     return settings.kind_patience > 0 and not held
 
 
-def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
-    """Give a locked task back that this worker cannot begin: its outbox entry is due again after a growing pause.
+def postpone(change: Change, task: Task, settings: Settings, reason: str) -> None:
+    """Return a locked task that this worker cannot run: its outbox entry is due again after a growing pause.
 
     The reason is recorded once and stays on the row; the task keeps its attempts.
     """
@@ -223,7 +187,7 @@ def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
     change.session.execute(
         update(Outbox)
         .where(*mine)
-        # As one that was never sent: what waits for this worker's like is sent again without any doubt.
+        # As if it was never sent, so that the relay sends it without asking for lost messages.
         .values(sends=0, available_at=db_now(pause), held_since=db_now() if since is None else since)
         .execution_options(synchronize_session=False)
     )
@@ -254,7 +218,7 @@ def expire_unclaimed(change: Change, task_id: str) -> None:
 
 
 def clear_journal(change: Change, task: Task, from_step: str | None) -> None:
-    """Forget `from_step` and every later step, and give every unfinished one a clean slate of tries."""
+    """Discard the outputs of `from_step` and of every later step, and reset the tries of unfinished ones."""
     steps = change.session.scalars(select(Step).where(Step.task_id == task.id).order_by(Step.position)).all()
     keys = [step.key for step in steps]
     if from_step is not None and from_step not in keys:

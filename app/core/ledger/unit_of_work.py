@@ -1,7 +1,4 @@
-"""Stop 4 of 12: Changes the database in one transaction, which audits, numbers and, once committed, sends events.
-
-The task writer, the run writer, identity and the services all write through a `UnitOfWork`.
-"""
+"""Stop 4 of 12: Changes the database in one transaction, which audits, numbers and, once committed, sends events."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from swallowtail.app.core.audit import writer
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.event_order import EventOrder, Place
+from swallowtail.app.core.ledger.event_order import Batch, EventOrder
 from swallowtail.app.core.ledger.metrics import measure_events
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.permission_version import is_raised
@@ -26,19 +23,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Try(Generic[T]):
-    """One run of a transaction that came as far as its commit."""
+    """One try of a transaction that reached its commit."""
 
     change: Change
     outcome: T
     events: list[EventRecord]
-    places: list[Place]
+    batches: list[Batch]
 
 
 class UnitOfWork:
     """Commits changes for one process. Safe to share between threads and greenlets."""
 
     def __init__(self, db: Database, on_access_change: Callable[[], object] = lambda: None) -> None:
-        """`on_access_change` is called after a commit that changed who may see what; it must not raise."""
+        """`on_access_change` is called after a commit that changed permissions; it must not raise."""
         self.db = db
         self._on_access_change = on_access_change
         self._order = EventOrder(self._send)
@@ -48,16 +45,9 @@ class UnitOfWork:
     ) -> tuple[T, list[EventRecord]]:
         """Run `work` in one transaction for `caller`; return its outcome and the numbered events.
 
-        `work` runs again when the database was locked or away. When a connection breaks during the commit, the event
-        log shows whether the commit happened: a change that is stored there is not made again.
-
-        Args:
-            work: changes rows and records facts.
-            caller: who asks for it. Changes of the system itself are not audited.
-            wait: seconds to wait for the database; `database_wait` when None.
-
-        Raises:
-            Unavailable: the database stayed away.
+        `work` runs again if the database was locked or down. When a connection breaks during the commit, the event log
+        shows whether the commit happened. Changes of the system itself are not audited. `wait` is how many seconds to
+        wait for the database, by default `database_wait`; after that, it raises Unavailable.
         """
         tries: list[_Try[T]] = []
 
@@ -65,24 +55,24 @@ class UnitOfWork:
             for earlier in tries:
                 if earlier.change.is_stored_by(session, earlier.events):
                     return earlier
-                self._order.settle(earlier.places, is_committed=False)
+                self._order.settle(earlier.batches, is_committed=False)
             change = Change(session, caller)
             outcome = work(change)
             if change.audited and caller.actor.kind != "system":
                 writer.append(session, caller, change.audited, change.now)
             # Last: the instances' counters are locked from here to the commit.
             events = change.number()
-            tries.append(_Try(change, outcome, events, self._order.enter(events)))
+            tries.append(_Try(change, outcome, events, self._order.reserve(events)))
             return tries[-1]
 
         try:
             done: _Try[T] = self.db.run(transact, wait=wait)
             if done.events:
                 measure_events(done.events)
-            self._order.settle(done.places, is_committed=True)
+            self._order.settle(done.batches, is_committed=True)
         finally:
             for each in tries:
-                self._order.settle(each.places, is_committed=False)
+                self._order.settle(each.batches, is_committed=False)
         if is_raised(done.change.session):
             self._on_access_change()
         return done.outcome, done.events

@@ -36,7 +36,7 @@ from swallowtail.app.core.tables.column_encryption import (
     unseal,
     unseal_bytes,
 )
-from swallowtail.app.core.tables.unreadable import is_damaged
+from swallowtail.app.core.tables.unreadable import Damaged
 
 #: Rows that one transaction encrypts, and rows that one query reads.
 BATCH, PART = 100, 1000
@@ -129,7 +129,7 @@ def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
     sealed = {}
     for name in SEALED[model]:
         stored = getattr(row, name)
-        if stored is None or is_damaged(stored):
+        if stored is None or isinstance(stored, Damaged):
             # Encrypted, the mark of a damaged value would become a value.
             continue
         try:

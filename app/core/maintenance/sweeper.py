@@ -87,7 +87,7 @@ class Sweeper:
             SWEEPS.labels("done").inc()
         finally:
             # Even without the database, readiness reports the state of the broker.
-            self._relay.look()
+            self._relay.update_depth()
 
     def _prune(self) -> None:
         for prune in (delete_spent, delete_old_entries, prune_due):

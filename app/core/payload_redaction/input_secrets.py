@@ -22,7 +22,7 @@ from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes
 from swallowtail.app.core.tables.tasks import Task
-from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, sound
+from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, require_readable
 
 #: Most artifacts in one query.
 _APART = 20
@@ -109,7 +109,7 @@ def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[
     learned: dict[str, Rules] = {}
     for task_id, read in sources:
         try:
-            learned[task_id] = wanted[task_id].hiding(sound(read(), "the input"))
+            learned[task_id] = wanted[task_id].hiding(require_readable(read(), "the input"))
         except Exception as fault:
             # A run cannot read it either, so there is nothing to hide.
             if not is_unreadable(fault):

@@ -16,7 +16,7 @@ from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.coordination.worker_registry import find_doubt
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.artifacts import Content, find_owner, is_input, read_artifact
+from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, is_input, read_artifact
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import Bounds, SnapshotRows, read_snapshot_rows
@@ -136,7 +136,7 @@ class AuthorizedReads:
         require_task(self.session, self.actor, Act.READ, task_id)
         return self.view.project(rows.read_step(self.session, task_id, step_id))
 
-    def artifact(self, artifact_id: str) -> Content:
+    def artifact(self, artifact_id: str) -> ArtifactContent:
         """Return a large input or output of a task, or input of a schedule."""
         missing = NotFound("there is no such artifact", field="artifact_id")
         require_authenticated(self.actor)

@@ -19,7 +19,7 @@ from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.schedules import Schedule, Slot
 from swallowtail.app.core.tables.system import Agent
 from swallowtail.app.core.tables.tasks import Step, Task
-from swallowtail.app.core.tables.unreadable import as_error, damaged, is_mark
+from swallowtail.app.core.tables.unreadable import Damaged, as_error, is_mark
 
 
 def view_instance(row: Instance) -> InstanceView:
@@ -89,7 +89,7 @@ def _show_error(error: dict[str, Any] | None, rules: Rules) -> ErrorView | None:
     if error is None:
         return None
     if is_mark(error) or not isinstance(error, dict):
-        return cast("ErrorView", as_error(error if isinstance(error, dict) else damaged()))
+        return cast("ErrorView", as_error(error if isinstance(error, dict) else Damaged()))
     return cast("ErrorView", redact_fields({"error": error}, rules)["error"])
 
 

@@ -30,7 +30,7 @@ from swallowtail.app.core.states import ACTIVE
 from swallowtail.app.core.tables.column_encryption import place_of
 from swallowtail.app.core.tables.schedules import Schedule, Slot
 from swallowtail.app.core.tables.tasks import Task
-from swallowtail.app.core.tables.unreadable import is_unreadable, sound
+from swallowtail.app.core.tables.unreadable import is_unreadable, require_readable
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ def _fire(context: CallContext, seen: Schedule, at: datetime | None) -> int:
 def _make_template(context: CallContext, row: Schedule) -> CheckedTask | str:
     """Return the task that each slot submits, or the reason why its agent rejects it now."""
     with context.db.read() as session:
-        payload = sound(whole_input(session, row), place_of(Schedule, row.id, "input"))
+        payload = require_readable(whole_input(session, row), place_of(Schedule, row.id, "input"))
     try:
         new = NewTask(kind=row.kind, input=payload, title=row.name)
         with context.db.read() as session:

@@ -17,7 +17,7 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.ledger.artifacts import ShownInput, separate_schedule_input, show_input
+from swallowtail.app.core.ledger.artifacts import RedactedInput, redact_input, separate_schedule_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.process.worker_thread import offload_for
@@ -78,12 +78,12 @@ def add_schedule(
         raise Conflict("a schedule with this name exists", field="name") from None
 
 
-def _show_input(session: Session, context: CallContext, row: Schedule, payload: Any) -> ShownInput:
+def _show_input(session: Session, context: CallContext, row: Schedule, payload: Any) -> RedactedInput:
     """Return what is shown of a new schedule's input; computed before the transaction locks anything."""
     payload = {} if payload is None else payload
     rules = rules_for(session, row.instance_id, row.kind)
-    shown: ShownInput = offload_for(session, payload)(
-        lambda: show_input(to_json(payload), rules, context.settings, learning=True)
+    shown: RedactedInput = offload_for(session, payload)(
+        lambda: redact_input(to_json(payload), rules, context.settings, learning=True)
     )
     return shown
 

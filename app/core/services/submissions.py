@@ -12,14 +12,13 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now, to_json
-from swallowtail.app.core.ledger.agent_cards import PROBE, find_card, validate_input
-from swallowtail.app.core.ledger.artifacts import ShownInput, show_input
-from swallowtail.app.core.ledger.tasks import CheckedTask
+from swallowtail.app.core.ledger.agent_cards import PROBE, AgentCard, as_card, find_card, validate_input
+from swallowtail.app.core.ledger.artifacts import RedactedInput, redact_input
+from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.process.worker_thread import looks_small, run_here
 from swallowtail.app.core.schemas.tasks import NewTask
-from swallowtail.app.core.tables.system import Agent
 from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line
 
 #: Maximum number of seconds that a submission may wait for a worker: a year.
@@ -37,31 +36,45 @@ def check_submission(
     idempotency_key: str | None = None,
     submitted_by: str = "api",
 ) -> CheckedTask:
-    """Check everything about a submission except that its instance exists.
+    """Check everything about a submission except that its instance exists. Raises InvalidInput, TooLarge."""
+    basis = read_basis(session, context, instance_id, new.kind)
+    return check_against(basis, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by)
 
-    Raises:
-        InvalidInput, TooLarge: names the invalid field.
-    """
-    settings = context.settings
+
+def read_basis(session: Session, context: CallContext, instance_id: str, kind: str) -> Basis:
+    """Read what submissions of a kind are checked against. Raises InvalidInput if there is no such agent."""
     check_instance_id(instance_id)
-    kind = check_line(new.kind, "kind", longest=100)
-    if kind == PROBE and not settings.has_probe:
+    kind = check_line(kind, "kind", longest=100)
+    if kind == PROBE and not context.settings.has_probe:
         raise InvalidInput("the agent 'probe' is disabled; SWALLOWTAIL_PROBE=on enables it", field="kind")
+    return Basis(as_card(find_card(session, kind)), rules_for(session, instance_id, kind))
+
+
+def check_against(
+    basis: Basis,
+    context: CallContext,
+    instance_id: str,
+    new: NewTask,
+    *,
+    idempotency_key: str | None = None,
+    submitted_by: str = "api",
+) -> CheckedTask:
+    """Check a submission without a database. Raises InvalidInput, TooLarge."""
+    settings, card = context.settings, basis.card
     compute = run_here if looks_small(new.input) else context.offload
     compute(check_json, new.input, "input", settings)
     if idempotency_key is not None:
         idempotency_key = check_line(idempotency_key, "Idempotency-Key", longest=200)
     expires_at = _find_expiry(new.expires_in)
-    card = find_card(session, kind)
     payload, encoded = compute(_complete, card, new.input, settings)
-    shown: ShownInput = compute(show_input, encoded, rules_for(session, instance_id, kind), settings)
+    redacted: RedactedInput = compute(redact_input, encoded, basis.rules, settings)
     title = card.title if new.title is None else check_line(new.title, "title", longest=_LONGEST_TITLE)
-    identity = [kind, payload, title, new.expires_in]
+    identity = [card.kind, payload, title, new.expires_in]
     return CheckedTask(
         instance_id=instance_id,
-        kind=kind,
+        kind=card.kind,
         # It is shown in many places, so secrets are hidden in it as well.
-        title=redact_text(title, shown.own)[:_LONGEST_TITLE],
+        title=redact_text(title, redacted.own)[:_LONGEST_TITLE],
         input=payload,
         fingerprint=compute(lambda: hashlib.sha256(to_json(identity)).hexdigest()),
         submitted_by=check_line(submitted_by, "submitted_by", longest=100),
@@ -69,11 +82,11 @@ def check_submission(
         expires_at=expires_at,
         soft_time_limit=card.soft_time_limit,
         hard_time_limit=card.hard_time_limit,
-        shown_input=shown,
+        redacted_input=redacted,
     )
 
 
-def _complete(card: Agent, payload: Any, settings: Settings) -> tuple[Any, bytes]:
+def _complete(card: AgentCard, payload: Any, settings: Settings) -> tuple[Any, bytes]:
     """Return an input with the defaults of its agent's schema, which may make it larger, and the same as JSON."""
     payload = validate_input(card, payload)
     encoded = to_json(payload)

@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_doubt
-from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.errors import NotFound, SwallowtailError
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.instances import add_instance
-from swallowtail.app.core.ledger.tasks import CheckedTask
+from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
-from swallowtail.app.core.process.worker_thread import looks_small
+from swallowtail.app.core.privacy.redaction_rules import Rules
+from swallowtail.app.core.process.worker_thread import OFFLOAD, looks_small
 from swallowtail.app.core.queries.views import view_instance, view_task
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import NewTask, TaskView, WarningView
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
-from swallowtail.app.core.services.submissions import check_submission
+from swallowtail.app.core.services.submissions import check_against, read_basis
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
+
+#: Most bases of submissions that a process remembers.
+_MOST_BASES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +84,46 @@ def submit(
     """
     instance_id, task_id = check_instance_id(instance_id), str(uuid.uuid4())
 
-    def check(session: Session) -> CheckedTask:
-        return check_submission(
-            session, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by
+    key = (context.caller.actor.kind, context.caller.actor.id, instance_id, new.kind)
+
+    def check(basis: Basis) -> CheckedTask:
+        return check_against(
+            basis, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by
         )
 
-    checked: CheckedTask | None = None
-    if not looks_small(new.input):
-        # Long computations precede the transaction, which blocks others.
-        with context.db.read() as session:
-            require(session, context.caller.actor, Act.SUBMIT, instance_id)
-            checked = check(session)
+    early = None if looks_small(new.input) else _check_early(context, key, check)
 
     def work(change: Change) -> tuple[Task, bool]:
         change.require(Act.SUBMIT, instance_id)
-        return context.ledger.add_task(change, replace(checked or check(change.session), id=task_id))
+        basis = read_basis(change.session, context, instance_id, new.kind)
+        checked = early[1] if early and early[0] == basis else check(basis)
+        if len(context.bases) >= _MOST_BASES:
+            context.bases.clear()
+        context.bases[key] = basis
+        return context.ledger.add_task(change, replace(checked, id=task_id))
 
     outcome = _act(context, work)
     context.hurry()
     return outcome
+
+
+def _check_early(
+    context: CallContext, key: tuple[str, str, str, str], check: Callable[[Basis], CheckedTask]
+) -> tuple[Basis, CheckedTask]:
+    """Check a large input before the transaction, which blocks others.
+
+    It is checked against the basis of the caller's last such submission, or one that another transaction reads.
+    """
+    basis = context.bases.get(key)
+    if basis is not None:
+        # An error counts only if it still applies and the caller still has the permission.
+        with suppress(SwallowtailError):
+            return basis, check(basis)
+    _, _, instance_id, kind = key
+    with context.db.read() as session:
+        require(session, context.caller.actor, Act.SUBMIT, instance_id)
+        basis = read_basis(session, context, instance_id, kind)
+    return basis, check(basis)
 
 
 def cancel(context: CallContext, task_id: str) -> Outcome:
@@ -149,30 +176,22 @@ def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
 
 
 def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> Outcome:
-    """Commit an action on a task and view it in the same transaction; its event gets its number after that."""
+    """Commit an action on a task, and make its view afterwards from the row that the transaction read."""
 
-    def act(change: Change) -> tuple[Task, bool, TaskView | None, str, tuple[WarningView, ...]]:
+    def act(change: Change) -> tuple[Task, bool, Rules, str, tuple[WarningView, ...]]:
         task, created = work(change)
         head = read_head(change.session, task.instance_id)
         if head is None:
             raise NotFound("there is no such instance", field="instance_id")
         warnings = _find_warnings(change.session, task.kind) if is_to_run else ()
-        return task, created, _view(change.session, task) if _is_small(task) else None, head.epoch, warnings
+        rules = rules_of(change.session, task)
+        if unloaded := inspect(task).unloaded:
+            change.session.refresh(task, unloaded)
+        return task, created, rules, head.epoch, warnings
 
-    (task, created, view, epoch, warnings), events = context.unit.commit(act, context.caller)
-    if view is None:
-        view = context.db.run(lambda session: _view(session, task), write=False)
+    (task, created, rules, epoch, warnings), events = context.unit.commit(act, context.caller)
+    # A session without a database: everything was loaded.
+    view = view_task(Session(info={OFFLOAD: context.offload}), task, rules)
     if events:
         view["last_seq"], epoch = events[-1].seq, events[-1].epoch
     return Outcome(view, view["last_seq"], epoch, created, warnings)
-
-
-def _is_small(task: Task) -> bool:
-    """Return whether viewing a task is fast: its payloads are small, and loaded, which unreadable ones are not."""
-    names = ("input", "result", "error") if task.attempt else ("input",)
-    payloads = [task.__dict__.get(name, ...) for name in names]
-    return ... not in payloads and looks_small(payloads)
-
-
-def _view(session: Session, task: Task) -> TaskView:
-    return view_task(session, task, rules_of(session, task))

@@ -1,8 +1,8 @@
 """Encrypts the payload columns listed in `SEALED`: ciphertext in the database, plain values in memory.
 
-Listeners decrypt loaded rows and encrypt flushed ones, after checking depth and size, so that no writer can forget it.
-Two kinds of statements bypass the listeners and encrypt for themselves: bulk inserts of events (`core/ledger/event_log`)
-and updates of columns (`core/ledger/transitions`).
+Listeners decrypt loaded rows, and check and encrypt flushed ones. Two kinds of statements bypass the listeners and
+encrypt their values themselves: inserts of events (`core/ledger/event_log`) and moves of tasks
+(`core/ledger/transitions`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SEALED: Mapping[type[Base], tuple[str, ...]] = {
     Schedule: ("input", "input_shown"),
     Artifact: ("content_shown",),
 }
-#: Those that are made of another column, which was checked: they may be deeper and larger, and can be made again.
+#: Columns that are computed from a checked column: they may be deeper and larger, and can be computed again.
 DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown", "content_shown"})
 #: Key in `Session.info`.
 KEYRING = "keyring"
@@ -43,29 +43,25 @@ _NO_KEYS = Keyring()
 
 
 def keyring_of(session: Session | None) -> Keyring:
-    """Return the keys of the database that a session is on."""
+    """Return the encryption keys of a session's database."""
     keyring: Keyring = _NO_KEYS if session is None else session.info.get(KEYRING, _NO_KEYS)
     return keyring
 
 
 def seal(keyring: Keyring, model: type[Base], row_id: str, column: str, value: Any) -> Any:
-    """Return what is stored for a value; None stays None."""
+    """Return the stored form of a value; None stays None."""
     if value is None:
         return None
     if keyring.current is not None:
         sealed = keyring.seal(place_of(model, row_id, column), to_json(value))
         return {_SEALED: f"{keyring.current}:{base64.b64encode(sealed).decode()}"}
-    # A value that looks as if it were sealed must not be taken for one. And SQLite takes a column of JSON for one of
-    # numbers: a bare number in it would come back as another, 5.0 as 5 and 2**64 - 1 as 1.8446744073709552e19.
+    # A value with the form of a sealed one is wrapped. So are numbers: a JSON column of SQLite has numeric affinity,
+    # which would turn 5.0 into 5 and 2**64 - 1 into 1.8446744073709552e19.
     return {_AS_IS: value} if _is_wrapped(value) or type(value) in (int, float) else value
 
 
 def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
-    """Return the value that is stored.
-
-    Raises:
-        KeyMissing, Tampered: it cannot be opened.
-    """
+    """Return the value of a stored form. Raises KeyMissing, Tampered."""
     if not _is_wrapped(stored):
         return stored
     if _AS_IS in stored:
@@ -80,7 +76,7 @@ def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored
 
 
 def seal_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes, str | None]:
-    """Return what is stored as an artifact's content, and the id of the key."""
+    """Return the stored form of an artifact's content, and the id of the key."""
     if keyring.current is None:
         return content, None
     return keyring.seal(place_of(Artifact, row_id, "content"), content), keyring.current
@@ -92,16 +88,16 @@ def unseal_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | Non
 
 
 def place_of(model: type[Base], row_id: str, column: str) -> str:
-    """Return the name of a place that something is sealed for."""
+    """Return the name of a column of a row; a ciphertext can be decrypted only for the same name."""
     return f"{model.__tablename__}/{row_id}/{column}"
 
 
 def marker_of(key_id: str) -> str:
-    """Return how a column that was sealed with a key begins in the database."""
+    """Return the first characters of a stored column that was encrypted with a key."""
     return f'{{"{_SEALED}":"{key_id}:'
 
 
-#: How any sealed column begins in the database.
+#: The first characters of any encrypted column.
 ANY_MARKER = f'{{"{_SEALED}":"'
 
 
@@ -123,13 +119,13 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
 
 
 def _on_load(target: Any, context: Any) -> None:
-    # Without a context nothing was read: it is a copy that a session makes of a row in memory, which is open.
+    # Without a context, this is a session's copy of a row in memory, which is decrypted.
     if context is not None:
         _open_row(target, SEALED[type(target)])
 
 
 def _on_refresh(target: Any, context: Any, attributes: Iterable[str] | None) -> None:
-    # What was not read again is open already, and may look as if it were not.
+    # The other columns are decrypted already, and their values may have the form of sealed ones.
     columns = SEALED[type(target)]
     _open_row(target, columns if attributes is None else [name for name in columns if name in attributes])
 
@@ -148,13 +144,13 @@ def _before_write(mapper: Any, connection: Any, target: Any) -> None:
 
 
 def _is_checked(state: Any, column: str) -> bool:
-    """Tell whether a value comes with what is kept of it, which is only made of what was checked."""
+    """Return whether a value is stored with its redaction, which is only made of checked values."""
     kept = state.attrs.get(f"{column}_shown")
     return kept is not None and any(kept.history.added or ())
 
 
 def _check(session: Session | None, column: str, value: Any) -> None:
-    """Refuse what no reader could be given. Raises InvalidInput, TooLarge."""
+    """Check the depth and size of a value. Raises InvalidInput, TooLarge."""
     limits = None if session is None else session.info.get(LIMITS)
     if limits is not None and value is not None:
         check_kept(to_json(value), column, limits)
@@ -164,15 +160,9 @@ def _after_write(mapper: Any, connection: Any, target: Any) -> None:
     _open_row(target, SEALED[type(target)])
 
 
-def listen() -> None:
-    """Have every row of these tables sealed and opened from now on."""
-    for model in SEALED:
-        event.listen(model, "load", _on_load)
-        event.listen(model, "refresh", _on_refresh)
-        event.listen(model, "before_insert", _before_write)
-        event.listen(model, "before_update", _before_write)
-        event.listen(model, "after_insert", _after_write)
-        event.listen(model, "after_update", _after_write)
-
-
-listen()
+for each in SEALED:
+    event.listen(each, "load", _on_load)
+    event.listen(each, "refresh", _on_refresh)
+    for moment in ("insert", "update"):
+        event.listen(each, f"before_{moment}", _before_write)
+        event.listen(each, f"after_{moment}", _after_write)

@@ -12,7 +12,7 @@ from swallowtail.app.core.tables.base import Base, Moment
 
 
 class Duty(Base):
-    """A periodic job that one process at a time does for all: the process that moves `next_at` has the job until then."""
+    """A periodic job that one process does for all: the process that moves `next_at` has the job until then."""
 
     __tablename__ = "duty"
 

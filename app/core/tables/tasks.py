@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from swallowtail.app.core.tables.base import Base, Moment
 
-# The conditions of partial indexes, in the words of the queries: SQLite compares the text, not the meaning.
+# The conditions of partial indexes, in the text of the queries: SQLite compares texts.
 IS_OPEN = text("status IN ('SUBMITTED', 'QUEUED', 'IN_PROGRESS', 'WAITING', 'RETRYING')")
 IS_RUNNING = text("status = 'IN_PROGRESS'")
 IS_UNCLAIMED = text("status IN ('SUBMITTED', 'QUEUED') AND attempt = 0")
@@ -72,7 +72,7 @@ class Task(Base):
     hard_time_limit: Mapped[float | None] = mapped_column(Float)
     submitted_by: Mapped[str] = mapped_column(String(100), default="api")
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
-    #: SHA-256 of the submission, to tell a repeat from another use of the idempotency key.
+    #: SHA-256 of the submission; it distinguishes a repeat from another use of the idempotency key.
     fingerprint: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)

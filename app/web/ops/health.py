@@ -113,7 +113,7 @@ def check_redis(hub: Hub) -> Component:
 def check_broker(runtime: Runtime) -> Component:
     """Report the broker's last reply to the sweeper of this process. Opens no connection."""
     relay = runtime.relay
-    if relay.asked_at is None:
+    if relay.read_at is None:
         return _state(OK, "not checked yet")
     if relay.depth is None:
         return _state(DEGRADED, "does not respond; tasks wait in the outbox until it accepts messages")

@@ -43,7 +43,7 @@ def test_a_worker_that_does_not_know_the_kind_leaves_the_task_as_it_was(domain: 
         assert domain.runs.claim(task_id, 1, "old", {"echo"}) is None
         assert 0 < domain.due_in(task_id) <= domain.settings.backoff_max
     assert domain.story() == ["SUBMITTED", "QUEUED", WAITS]
-    assert domain.wishes() == {task_id: (1, 0)}, "it is sent again without any doubt"
+    assert domain.outbox() == {task_id: (1, 0)}, "it is sent again without any doubt"
     claim = domain.runs.claim(task_id, 1, "new", {"echo", "probe"})
     assert claim is not None
     assert (claim.attempt, claim.failures, domain.task(task_id).losses) == (1, 0, 0)
@@ -74,7 +74,7 @@ def test_a_task_that_waits_for_a_worker_can_be_cancelled(domain: Domain) -> None
     assert domain.runs.claim(task_id, 1, "old", set()) is None
     domain.ledger.request_cancel(task_id)
     assert domain.story(after=3) == ["CANCELLED"]
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 def submit(domain: Domain) -> list[str]:

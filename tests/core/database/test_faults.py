@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.runs import Wrote
+from swallowtail.app.core.ledger.runs import StepWrite
 from swallowtail.app.core.states import TaskStatus
 from tests.core.domain import ERROR, LOST, Domain, new_task
 from tests.core.log_oracle import story
@@ -67,7 +67,7 @@ class Scene:
         domain.lapse(self.lapsed)
 
 
-def of_any_log(wrote: Wrote) -> Wrote:
+def of_any_log(wrote: StepWrite) -> StepWrite:
     """Return a result without the epoch: each of the two databases has its own."""
     assert wrote.epoch
     return replace(wrote, epoch="")
@@ -128,7 +128,7 @@ def test_a_broken_commit_changes_nothing_that_a_reader_sees(
         breaker.left, breaker.after = (2, after) if domain is twins[0] else (0, False)
         outcome = ACTS[act](domain, scene)
         assert breaker.left == 0
-        entries = {task_id: (*entry, domain.due_in(task_id) > 1.0) for task_id, entry in domain.wishes().items()}
+        entries = {task_id: (*entry, domain.due_in(task_id) > 1.0) for task_id, entry in domain.outbox().items()}
         outcomes.append((outcome, domain.story(), story(domain.announced), entries))
         assert domain.announced == domain.events()[len(domain.events()) - len(domain.announced) :]
     assert outcomes[0] == outcomes[1]

@@ -1,4 +1,4 @@
-"""The catalogue of agents: cards that workers publish, and what their schemas say about an input."""
+"""Agent cards: workers publish them, and inputs are checked against their schemas."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_unknown_kind_is_refused_with_those_that_are_known(domain: Domain) ->
 
 
 @pytest.mark.parametrize(
-    ("schema", "given", "field", "message"),
+    ("schema", "payload", "field", "message"),
     [
         ({"type": "object", "required": ["a", "b"]}, {"a": 1}, "input.b", "this field is required"),
         ({"additionalProperties": False, "properties": {"a": {}}}, {"z": 2}, "input.z", "there is no such field"),
@@ -81,10 +81,10 @@ def test_an_unknown_kind_is_refused_with_those_that_are_known(domain: Domain) ->
     ],
 )  # fmt: skip
 def test_an_input_that_does_not_fit_names_the_field(
-    schema: dict[str, Any], given: Any, field: str, message: str
+    schema: dict[str, Any], payload: Any, field: str, message: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        validate_input(_row(schema), given)
+        validate_input(_row(schema), payload)
     assert (refused.value.field, refused.value.errors[0]) == (field, {"field": field, "message": message})
 
 
@@ -95,7 +95,7 @@ def test_a_message_does_not_quote_a_megabyte() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "given", "taken"),
+    ("schema", "payload", "filled"),
     [
         ({}, None, {}),
         ({}, [1], [1]),
@@ -106,8 +106,8 @@ def test_a_message_does_not_quote_a_megabyte() -> None:
         ({"properties": {"a": {"properties": {"b": {"default": 1}}}}}, {"a": {}}, {"a": {}}),
     ],
 )
-def test_an_input_that_fits_gets_top_level_defaults(schema: dict[str, Any], given: Any, taken: Any) -> None:
-    assert validate_input(_row(schema), given) == taken
+def test_an_input_that_fits_gets_top_level_defaults(schema: dict[str, Any], payload: Any, filled: Any) -> None:
+    assert validate_input(_row(schema), payload) == filled
 
 
 UNIQUE = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}

@@ -1,4 +1,4 @@
-"""Cancels: at once where nothing has started, otherwise durable, and stronger than any other end."""
+"""Cancels: at once before a start, otherwise a durable request that wins over any other end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.core.domain import CANCELLED, ERROR, LOST, Domain
 )
 def test_what_does_not_run_is_cancelled_at_once(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    told = domain.story()
+    story = domain.story()
     task, events = domain.ledger.request_cancel(task_id)
     assert (task.status, [event.data["status"] for event in events]) == ("CANCELLED", ["CANCELLED"])
-    assert domain.story(after=len(told)) == ["CANCELLED"]
-    assert domain.wishes() == {}
+    assert domain.story(after=len(story)) == ["CANCELLED"]
+    assert domain.outbox() == {}
     assert events[0].data["previous_status"] == status
     assert "error" not in events[0].data
 
@@ -53,11 +53,11 @@ def test_asking_again_changes_nothing(domain: Domain) -> None:
 @pytest.mark.parametrize("status", [TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.EXPIRED], ids=str)
 def test_what_has_ended_in_another_way_is_not_cancelled(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    told = domain.story()
+    story = domain.story()
     with pytest.raises(Conflict) as refused:
         domain.ledger.request_cancel(task_id)
     assert (refused.value.field, str(refused.value)) == ("status", f"the task is already {status}")
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 def test_no_task_cannot_be_cancelled(domain: Domain) -> None:
@@ -84,7 +84,7 @@ def test_a_cancel_that_came_first_wins_over_any_end(domain: Domain, end: str) ->
     assert domain.events()[-2].data["error"] == CANCELLED
     row = domain.task(claim.task_id)
     assert (row.result, row.error, row.progress) == (None, None, 0.0)
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 @pytest.mark.parametrize("proposal", ["failed", "lost"])

@@ -1,4 +1,4 @@
-"""Claims: one worker per attempt, whatever was sent twice, came late or overtook the relay's mark."""
+"""Claims: one worker per attempt, also if a wake-up is repeated, late, or arrives before the relay marks the task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import LeaseLost
-from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.ledger.runs import Claim, LeaseState
 from swallowtail.app.core.states import TaskStatus
 from tests.core.domain import ERROR, LOST, Domain
 
@@ -21,20 +21,20 @@ def test_a_claim_holds_all_that_a_run_needs(domain: Domain) -> None:
     row = domain.task(task_id)
     assert (row.token, row.worker) == (claim.token, "w" * 200)
     assert row.started_at is not None
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 @pytest.mark.parametrize(
-    ("queued", "told"),
+    ("queued", "story"),
     [(True, ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]), (False, ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"])],
     ids=["after the relay's mark", "before the relay's mark"],
 )
-def test_a_message_may_overtake_the_relays_mark(domain: Domain, queued: bool, told: list[str]) -> None:
+def test_a_message_may_overtake_the_relays_mark(domain: Domain, queued: bool, story: list[str]) -> None:
     task_id = domain.queued() if queued else domain.submit()
     domain.claim(task_id)
     domain.ledger.mark_queued(task_id, 1, 10.0)
-    assert domain.story() == told
-    assert domain.wishes() == {}
+    assert domain.story() == story
+    assert domain.outbox() == {}
 
 
 def test_a_retrying_task_is_claimed_for_its_next_attempt(domain: Domain) -> None:
@@ -55,7 +55,7 @@ def test_a_retrying_task_is_claimed_for_its_next_attempt(domain: Domain) -> None
 def test_a_second_message_for_the_same_attempt_is_ignored(domain: Domain) -> None:
     claim = domain.running()
     assert domain.runs.claim(claim.task_id, 1, "other") is None
-    assert domain.runs.heartbeat(claim, 0.0, "") == Beat(alive=True, cancel_requested=False)
+    assert domain.runs.heartbeat(claim, 0.0, "") == LeaseState(alive=True, cancel_requested=False)
     assert domain.story() == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
 
 
@@ -73,12 +73,12 @@ def test_a_message_for_no_task_is_ignored(domain: Domain) -> None:
 @pytest.mark.parametrize("end", ["complete", "fail", "cancelled"])
 def test_a_message_for_a_task_that_has_ended_is_ignored(domain: Domain, end: str) -> None:
     claim = domain.running()
-    given = {"complete": ({},), "fail": (ERROR,), "cancelled": ()}[end]
-    getattr(domain.runs, end)(claim, *given)
-    told = domain.story()
+    arguments = {"complete": ({},), "fail": (ERROR,), "cancelled": ()}[end]
+    getattr(domain.runs, end)(claim, *arguments)
+    story = domain.story()
     assert domain.runs.claim(claim.task_id, 1, "worker") is None
     assert domain.runs.claim(claim.task_id, 2, "worker") is None
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 def test_a_message_that_comes_after_the_expiry_ends_the_task(domain: Domain) -> None:
@@ -86,7 +86,7 @@ def test_a_message_that_comes_after_the_expiry_ends_the_task(domain: Domain) -> 
     domain.overdue(task_id)
     assert domain.runs.claim(task_id, 1, "worker") is None
     assert domain.story() == ["SUBMITTED", "QUEUED", "EXPIRED"]
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 def test_an_expiry_does_not_concern_a_task_that_was_started_in_time(domain: Domain) -> None:
@@ -131,7 +131,7 @@ def test_a_claim_brings_the_journal_of_earlier_attempts(domain: Domain) -> None:
     assert second.base_seq == domain.head()
 
 
-ZOMBIE_WRITES: dict[str, Any] = {
+STALE_WRITES: dict[str, Any] = {
     "start_step": ("new", "Agent", "work"),
     "finish_step": ("open", 1),
     "fail_step": ("open", ERROR),
@@ -144,21 +144,21 @@ ZOMBIE_WRITES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("after", ["lost", "taken over", "ended"])
-@pytest.mark.parametrize("write", ZOMBIE_WRITES)
+@pytest.mark.parametrize("write", STALE_WRITES)
 def test_a_zombie_can_write_nothing(domain: Domain, write: str, after: str) -> None:
-    zombie = domain.running()
-    domain.runs.start_step(zombie, "open", "Agent", "work")
-    domain.proposals.lost(zombie.task_id, 1, LOST)
+    stale = domain.running()
+    domain.runs.start_step(stale, "open", "Agent", "work")
+    domain.proposals.lost(stale.task_id, 1, LOST)
     if after != "lost":
-        second = domain.claim(zombie.task_id, 2)
+        second = domain.claim(stale.task_id, 2)
         if after == "ended":
             domain.runs.complete(second, {"by": "the second"})
-    told = domain.story()
+    story = domain.story()
     with pytest.raises(LeaseLost):
-        getattr(domain.runs, write)(zombie, *ZOMBIE_WRITES[write])
-    assert domain.runs.heartbeat(zombie, 99.0, "I live") == Beat(alive=False, cancel_requested=False)
-    assert domain.story() == told
-    assert domain.task(zombie.task_id).progress != 99.0
+        getattr(domain.runs, write)(stale, *STALE_WRITES[write])
+    assert domain.runs.heartbeat(stale, 99.0, "I live") == LeaseState(alive=False, cancel_requested=False)
+    assert domain.story() == story
+    assert domain.task(stale.task_id).progress != 99.0
 
 
 def test_a_forged_token_can_write_nothing(domain: Domain) -> None:
@@ -172,12 +172,12 @@ def test_a_forged_token_can_write_nothing(domain: Domain) -> None:
 @pytest.mark.parametrize("status", TaskStatus)
 def test_only_a_task_with_a_wish_is_marked_as_queued(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    row, told, wishes = domain.task(task_id), domain.story(), domain.wishes()
+    row, story, entries = domain.task(task_id), domain.story(), domain.outbox()
     domain.ledger.mark_queued(task_id, row.attempt + 1, 10.0)
     marked = status in (TaskStatus.SUBMITTED, TaskStatus.RETRYING)
-    assert domain.story(after=len(told)) == (["QUEUED"] if marked else [])
+    assert domain.story(after=len(story)) == (["QUEUED"] if marked else [])
     if not marked and status is not TaskStatus.QUEUED:
-        assert domain.wishes() == wishes
+        assert domain.outbox() == entries
 
 
 def test_marking_twice_counts_two_messages_and_tells_one_move(domain: Domain) -> None:
@@ -185,7 +185,7 @@ def test_marking_twice_counts_two_messages_and_tells_one_move(domain: Domain) ->
     domain.ledger.mark_queued(task_id, 1, 20.0)
     domain.ledger.mark_queued(task_id, 1, 40.0)
     assert domain.story() == ["SUBMITTED", "QUEUED"]
-    assert domain.wishes() == {task_id: (1, 2)}
+    assert domain.outbox() == {task_id: (1, 2)}
     assert 20 < domain.due_in(task_id) <= 40
 
 
@@ -194,7 +194,7 @@ def test_a_mark_for_an_old_attempt_changes_nothing(domain: Domain) -> None:
     domain.runs.retry_later(claim, ERROR, 50.0)
     domain.ledger.mark_queued(claim.task_id, 1, 10.0)
     assert domain.story(after=3) == ["RETRYING"]
-    assert domain.wishes() == {claim.task_id: (2, 0)}
+    assert domain.outbox() == {claim.task_id: (2, 0)}
 
 
 def test_a_task_that_waits_can_be_claimed(domain: Domain) -> None:

@@ -1,4 +1,4 @@
-"""The event log: contiguous numbers per instance in the order of commits, whoever writes, and nothing told twice."""
+"""The event log: contiguous numbers per instance in the order of commits, from any writer, each event once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_reader_beside_six_writing_threads_skips_nothing(domain: Domain) -> No
     reader.follow(6 * 4 * EVENTS_OF_A_TASK)
     for writer in writers:
         writer.join()
-    reader.look()
+    reader.read()
     assert numbers(reader.seen) == list(range(1, 6 * 4 * EVENTS_OF_A_TASK + 1))
     assert reader.seen == domain.events()
 
@@ -51,17 +51,17 @@ def test_a_reader_beside_writing_processes_skips_nothing(domain: Domain) -> None
 
 
 def test_the_same_reader_catches_numbers_that_are_taken_outside_of_the_transaction(domain: Domain) -> None:
-    """The control: numbered as a database's own sequence does it, the log loses events to a reader."""
+    """Control: with the numbers of a database sequence, a reader misses events."""
     task_id = domain.submit()
     reader = Follower(domain.db)
-    reader.look()
+    reader.read()
     first, second = _take_number(domain.db), _take_number(domain.db)
     _store(domain.db, task_id, second)
     with pytest.raises(Skipped, match="3 after 1"):
-        reader.look()
+        reader.read()
     _store(domain.db, task_id, first)
     reader = Follower(domain.db)
-    reader.look()
+    reader.read()
     assert numbers(reader.seen) == [1, 2, 3]
 
 
@@ -114,23 +114,23 @@ def test_a_fact_told_twice_in_one_transaction_or_two_is_stored_once(domain: Doma
 def test_a_fact_that_two_open_transactions_tell_is_stored_once(new_postgres_domain: Any) -> None:
     domain: Domain = new_postgres_domain()
     claim = domain.running()
-    told: list[list[int]] = []
+    recorded: list[list[int]] = []
 
-    def tell() -> None:
+    def write() -> None:
         with domain.db.write() as session:
             change = Change(session)
             _record(change, claim.task_id, "same", "own", lock=False)
-            told.append(numbers(change.number()))
+            recorded.append(numbers(change.number()))
 
     with domain.db.write() as session:
         change = Change(session)
         _record(change, claim.task_id, "same", lock=False)
-        told.append(numbers(change.number()))
-        other = threading.Thread(target=tell)
+        recorded.append(numbers(change.number()))
+        other = threading.Thread(target=write)
         other.start()
         wait_until(lambda: _waiting_for_locks(domain.db), "the other transaction waits for the counter")
     other.join()
-    assert told == [[4], [5]]
+    assert recorded == [[4], [5]]
     with domain.db.read() as session:
         assert numbers(read_events(session, "demo", 0, 100)) == [1, 2, 3, 4, 5]
 

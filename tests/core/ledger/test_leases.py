@@ -1,4 +1,4 @@
-"""Leases and losses: a run that falls silent is found, and its task goes on."""
+"""Leases: a run that stops renewing its lease is lost, and its task continues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_run_whose_lease_lapsed_is_reaped_once(domain: Domain) -> None:
     assert domain.story(after=3) == ["a in_progress", "a failed", "RETRYING"]
     events = domain.events()
     assert [event.data["error"] for event in events[-2:]] == [LOST, LOST]
-    assert domain.wishes() == {claim.task_id: (2, 0)}
+    assert domain.outbox() == {claim.task_id: (2, 0)}
 
 
 @pytest.mark.parametrize("write", ["heartbeat", "start_step", "finish_step", "skip_step"])
@@ -35,13 +35,13 @@ def test_a_write_extends_the_lease(domain: Domain, write: str) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "open", "Agent", "work")
     domain.lapse(claim.task_id)
-    given: dict[str, tuple[Any, ...]] = {
+    arguments: dict[str, tuple[Any, ...]] = {
         "heartbeat": (0.0, ""),
         "start_step": ("a", "Agent", "work"),
         "finish_step": ("open", 1),
         "skip_step": ("a", "Agent", "work", "why"),
     }
-    getattr(domain.runs, write)(claim, *given[write])
+    getattr(domain.runs, write)(claim, *arguments[write])
     assert domain.rt.reaper.run() == 0
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 
@@ -152,19 +152,19 @@ def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(domain: Domain) -> Non
 @pytest.mark.parametrize("status", [TaskStatus.SUBMITTED, TaskStatus.QUEUED])
 def test_what_nobody_claims_in_time_expires_once(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    told = domain.story()
+    story = domain.story()
     assert domain.ledger.expire() == 0
     domain.overdue(task_id)
     assert domain.ledger.expire() == 1
     assert domain.ledger.expire() == 0
-    assert domain.story(after=len(told)) == ["EXPIRED"]
+    assert domain.story(after=len(story)) == ["EXPIRED"]
     assert domain.events()[-1].data["message"] == "Expired before a worker took it"
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 @pytest.mark.parametrize("status", [status for status in TaskStatus if status not in NEVER_STARTED])
 def test_what_was_started_or_has_ended_does_not_expire(domain: Domain, status: TaskStatus) -> None:
     domain.overdue(domain.bring_to(status))
-    told = domain.story()
+    story = domain.story()
     assert domain.ledger.expire() == 0
-    assert domain.story() == told
+    assert domain.story() == story

@@ -1,4 +1,4 @@
-"""A database that takes no writes: it is nobody's error, is told, and changes nothing that was there."""
+"""A database that refuses writes: the error names the reason, and nothing that was stored changes."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ MUCH = {"text": "x" * 200_000}
 
 @pytest.fixture(
     params=[
-        *(pytest.param((how, told), id=how) for how, told in SQLITE_REFUSALS.items()),
-        *(pytest.param((code, told), marks=pytest.mark.service, id=f"postgres-{code}") for code, told in POSTGRES),
+        *(pytest.param((how, reason), id=how) for how, reason in SQLITE_REFUSALS.items()),
+        *(pytest.param((code, reason), marks=pytest.mark.service, id=f"postgres-{code}") for code, reason in POSTGRES),
     ]
 )
 def refused(request: pytest.FixtureRequest) -> tuple[Domain, Refusing, str, str]:
-    """A domain whose database is about to refuse, what makes it, and what is then told."""
-    how, told = request.param
+    """Return a domain whose database can refuse writes, how it refuses, and the reason in the error."""
+    how, reason = request.param
     fixture = "new_domain" if how in SQLITE_REFUSALS else "new_postgres_domain"
     domain: Domain = request.getfixturevalue(fixture)(database_wait=0.1, lease_seconds=15.0)
-    return domain, Refusing(domain.db), how, told
+    return domain, Refusing(domain.db), how, reason
 
 
 def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: Any) -> None:
-    domain, refusing, how, told = refused
+    domain, refusing, how, reason = refused
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     refusing.how = how
     with pytest.raises(Unavailable) as away:
         domain.submit(input=MUCH)
-    assert away.value.message == told
+    assert away.value.message == reason
     with pytest.raises(Unavailable):
         domain.runs.finish_step(claim, "a", MUCH)
     health = check_database(domain.rt)
     assert health == {
         "status": "degraded",
-        "detail": f"can be read, but {told}; tasks wait until it takes writes again",
+        "detail": f"can be read, but {reason}; tasks wait until it takes writes again",
     }
     refusing.how = None
     domain.runs.finish_step(claim, "a", MUCH)
@@ -62,24 +62,24 @@ def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) ->
     reaper = domain.rt.reaper = Reaper(domain.db, domain.proposals, domain.settings, lambda: now[0])
     claim, killed = domain.running(), domain.running()
 
-    def watch(seconds: int) -> int:
+    def check_for(seconds: int) -> int:
         reaped = 0
         for _ in range(seconds):
             now[0] += 1.0
             reaped += reaper.run()
         return reaped
 
-    assert watch(14) == 0
+    assert check_for(14) == 0
     if how in SQLITE_REFUSALS:
         # Only a larger write needs room on the disk.
         how = "query_only=1"
     refusing.how = how
     with pytest.raises(Unavailable):
-        watch(30)
+        check_for(30)
     refusing.how = None
-    assert watch(10) == 0, "the refusal has forgotten what was seen"
+    assert check_for(10) == 0, "the refusal has forgotten what was seen"
     domain.runs.heartbeat(claim, 1.0, "")
-    assert watch(8) == 1
+    assert check_for(8) == 1
     assert domain.task(killed.task_id).status == TaskStatus.RETRYING
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 

@@ -1,4 +1,4 @@
-"""Retries that somebody asks for: another attempt that keeps the finished steps, all of them or up to one."""
+"""Requested retries: another attempt that keeps the finished steps, or those before one step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.core.domain import ERROR, LOST, Domain
 @pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED], ids=str)
 def test_an_ended_task_gets_another_attempt(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    told = domain.story()
+    story = domain.story()
     attempt = domain.task(task_id).attempt
     task, events = domain.ledger.retry(task_id)
     assert (task.status, events[0].data["message"]) == ("RETRYING", "Retry requested")
-    assert domain.wishes() == {task_id: (attempt + 1, 0)}
+    assert domain.outbox() == {task_id: (attempt + 1, 0)}
     assert domain.due_in(task_id) <= 0
     row = domain.task(task_id)
     assert (row.retries, row.losses, row.cancel_requested_at, row.expires_at, row.error) == (1, 0, None, None, None)
     domain.runs.complete(domain.claim(task_id, attempt + 1), None)
-    assert domain.story(after=len(told)) == ["RETRYING", "QUEUED", "IN_PROGRESS 0", "COMPLETED"]
+    assert domain.story(after=len(story)) == ["RETRYING", "QUEUED", "IN_PROGRESS 0", "COMPLETED"]
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_an_ended_task_gets_another_attempt(domain: Domain, status: TaskStatus) 
 )
 def test_what_has_not_ended_or_has_completed_is_not_retried(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    told, wishes = domain.story(), domain.wishes()
+    story, entries = domain.story(), domain.outbox()
     with pytest.raises(Conflict) as refused:
         domain.ledger.retry(task_id)
     assert refused.value.field == "status"
-    assert (domain.story(), domain.wishes()) == (told, wishes)
+    assert (domain.story(), domain.outbox()) == (story, entries)
 
 
 def test_no_task_cannot_be_retried(domain: Domain) -> None:
@@ -59,7 +59,7 @@ def test_a_retry_keeps_the_steps_before_the_one_it_starts_from(
     domain: Domain, from_step: str | None, kept: set[str], progress: int
 ) -> None:
     task_id = _three_steps_and_a_failure(domain)
-    told = domain.story()
+    story = domain.story()
     domain.ledger.retry(task_id, from_step)
     claim = domain.claim(task_id, 2)
     assert set(claim.saved) == kept
@@ -68,17 +68,17 @@ def test_a_retry_keeps_the_steps_before_the_one_it_starts_from(
             assert domain.runs.start_step(claim, key, "Agent", "work").tries == 1
             domain.runs.finish_step(claim, key, key * 2)
     again = [part for key in "abc" if key not in kept for part in (f"{key} in_progress", f"{key} completed")]
-    assert domain.story(after=len(told)) == ["RETRYING", "QUEUED", f"IN_PROGRESS {progress}", *again]
+    assert domain.story(after=len(story)) == ["RETRYING", "QUEUED", f"IN_PROGRESS {progress}", *again]
     assert [step.position for step in domain.steps(task_id)] == [1, 2, 3]
 
 
 def test_a_retry_from_a_step_that_is_not_there_is_refused_and_changes_nothing(domain: Domain) -> None:
     task_id = _three_steps_and_a_failure(domain)
-    told = domain.story()
+    story = domain.story()
     with pytest.raises(InvalidInput) as refused:
         domain.ledger.retry(task_id, "z")
     assert refused.value.field == "from_step"
-    assert domain.story() == told
+    assert domain.story() == story
     assert set(domain.steps(task_id)[0].key) == {"a"}
     domain.ledger.retry(task_id)
     assert set(domain.claim(task_id, 2).saved) == {"a", "b"}

@@ -1,4 +1,4 @@
-"""Endings: what becomes of a task when its run is over, each in its exact events; and what an end refuses."""
+"""Ends of runs: the status of the task, the exact events, and refused ends."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ENDS: dict[str, tuple[tuple[Any, ...], str]] = {
 @pytest.mark.parametrize("end", ENDS)
 def test_a_run_ends_in_one_event(domain: Domain, end: str) -> None:
     claim = domain.running()
-    given, status = ENDS[end]
-    assert getattr(domain.runs, end)(claim, *given) == status
+    arguments, status = ENDS[end]
+    assert getattr(domain.runs, end)(claim, *arguments) == status
     assert domain.story(after=3) == [status]
     row = domain.task(claim.task_id)
     assert (row.token, row.lease_until) == (None, None)
@@ -63,7 +63,7 @@ def test_a_retry_is_wished_for_no_earlier_than_its_delay(domain: Domain) -> None
     claim = domain.running()
     domain.runs.retry_later(claim, ERROR, 90.0)
     assert domain.events()[-1].data["error"] == ERROR
-    assert domain.wishes() == {claim.task_id: (2, 0)}
+    assert domain.outbox() == {claim.task_id: (2, 0)}
     assert 60.0 < domain.due_in(claim.task_id) <= 90.0
 
 
@@ -81,8 +81,8 @@ def test_a_run_that_ends_early_leaves_no_step_open(domain: Domain, end: str) -> 
     domain.perform(claim, "a")
     domain.runs.start_step(claim, "b", "Agent", "work")
     domain.runs.start_step(claim, "c", "Agent", "work")
-    given, status = ENDS[end]
-    getattr(domain.runs, end)(claim, *given)
+    arguments, status = ENDS[end]
+    getattr(domain.runs, end)(claim, *arguments)
     assert domain.story(after=5) == ["b in_progress", "c in_progress", "b failed", "c failed", status]
     expected = CANCELLED if end == "cancelled" else ERROR
     assert [event.data["error"] for event in domain.events()[7:9]] == [expected, expected]
@@ -101,10 +101,10 @@ def test_a_task_that_completes_leaves_no_step_open_either(domain: Domain) -> Non
 def test_after_an_end_no_other_end_counts(domain: Domain, first: str, second: str) -> None:
     claim = domain.running()
     getattr(domain.runs, first)(claim, *ENDS[first][0])
-    told = domain.story()
+    story = domain.story()
     with pytest.raises(LeaseLost):
         getattr(domain.runs, second)(claim, *ENDS[second][0])
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 def test_a_signal_may_end_a_run_for_good(domain: Domain) -> None:
@@ -122,42 +122,42 @@ def test_a_signal_about_an_older_attempt_changes_nothing(domain: Domain) -> None
     claim = domain.running()
     domain.runs.retry_later(claim, ERROR, 0.0)
     domain.claim(claim.task_id, 2)
-    told = domain.story()
+    story = domain.story()
     domain.proposals.failed(claim.task_id, 1, ERROR)
     domain.proposals.lost(claim.task_id, 1, LOST)
     domain.proposals.cancelled(claim.task_id, 1)
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 @pytest.mark.parametrize("status", [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS])
 def test_a_signal_about_a_run_that_is_over_changes_nothing(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     attempt = domain.task(task_id).attempt
-    told = domain.story()
+    story = domain.story()
     for proposed in (attempt, attempt + 1):
         domain.proposals.failed(task_id, proposed, ERROR)
         domain.proposals.lost(task_id, proposed, LOST)
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 @pytest.mark.parametrize("status", TaskStatus)
 def test_a_revoked_message_cancels_whatever_has_not_ended(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
-    row, told = domain.task(task_id), domain.story()
+    row, story = domain.task(task_id), domain.story()
     attempt = row.attempt + (status is not TaskStatus.IN_PROGRESS)
     domain.proposals.cancelled(task_id, attempt)
     domain.proposals.cancelled(task_id, attempt)
     ends = row.finished_at is None
-    assert domain.story(after=len(told)) == (["CANCELLED"] if ends else [])
+    assert domain.story(after=len(story)) == (["CANCELLED"] if ends else [])
 
 
 def test_signals_about_no_task_change_nothing(domain: Domain) -> None:
-    nobody = "00000000-0000-4000-8000-000000000000"
-    domain.proposals.failed(nobody, 1, ERROR)
-    domain.proposals.lost(nobody, 1, LOST)
-    domain.proposals.cancelled(nobody, 1)
-    domain.proposals.discarded(nobody, 1)
-    domain.ledger.mark_queued(nobody, 1, 1.0)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    domain.proposals.failed(unknown, 1, ERROR)
+    domain.proposals.lost(unknown, 1, LOST)
+    domain.proposals.cancelled(unknown, 1)
+    domain.proposals.discarded(unknown, 1)
+    domain.ledger.mark_queued(unknown, 1, 1.0)
     assert domain.story() == []
 
 
@@ -168,4 +168,4 @@ def test_a_message_that_was_thrown_away_is_doubted_soon(domain: Domain) -> None:
     assert domain.due_in(task_id) > 100.0
     domain.proposals.discarded(task_id, 1)
     assert domain.due_in(task_id) <= domain.settings.backoff_base
-    assert domain.wishes() == {task_id: (1, 1)}
+    assert domain.outbox() == {task_id: (1, 1)}

@@ -1,4 +1,4 @@
-"""The public signals: every committed event once, in the order of its number, whichever thread or entrance wrote it."""
+"""The public signals: every committed event once, in the order of its number, from any thread or entry point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def event(seq: int, instance_id: str = "demo") -> EventRecord:
 
 @pytest.fixture
 def order() -> tuple[EventOrder, list[tuple[str, int]]]:
-    """An order, and what it has sent."""
+    """Return an order, and the events that it has sent."""
     sent: list[tuple[str, int]] = []
     return EventOrder(lambda events: sent.extend((each.instance_id, each.seq) for each in events)), sent
 
@@ -30,32 +30,32 @@ def order() -> tuple[EventOrder, list[tuple[str, int]]]:
 def test_what_is_settled_first_waits_for_what_was_numbered_first(
     order: tuple[EventOrder, list[tuple[str, int]]],
 ) -> None:
-    lines, sent = order
-    first, second, third = (lines.enter([event(seq)]) for seq in (1, 2, 3))
-    lines.settle(third, is_committed=True)
-    lines.settle(second, is_committed=True)
+    queues, sent = order
+    first, second, third = (queues.reserve([event(seq)]) for seq in (1, 2, 3))
+    queues.settle(third, is_committed=True)
+    queues.settle(second, is_committed=True)
     assert sent == []
-    lines.settle(first, is_committed=True)
+    queues.settle(first, is_committed=True)
     assert sent == [("demo", 1), ("demo", 2), ("demo", 3)]
-    assert lines._lines == {}
+    assert queues._queues == {}
 
 
 def test_what_was_rolled_back_is_not_sent_and_holds_nothing_up(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
-    lines, sent = order
-    first, second = lines.enter([event(1)]), lines.enter([event(1)])
-    lines.settle(second, is_committed=True)
-    lines.settle(first, is_committed=False)
-    lines.settle(first, is_committed=True)
+    queues, sent = order
+    first, second = queues.reserve([event(1)]), queues.reserve([event(1)])
+    queues.settle(second, is_committed=True)
+    queues.settle(first, is_committed=False)
+    queues.settle(first, is_committed=True)
     assert sent == [("demo", 1)]
 
 
 def test_instances_do_not_wait_for_each_other(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
-    lines, sent = order
-    first = lines.enter([event(1)])
-    both = lines.enter([event(2), event(1, "other"), event(3)])
-    lines.settle(both, is_committed=True)
+    queues, sent = order
+    first = queues.reserve([event(1)])
+    both = queues.reserve([event(2), event(1, "other"), event(3)])
+    queues.settle(both, is_committed=True)
     assert sent == [("other", 1)]
-    lines.settle(first, is_committed=True)
+    queues.settle(first, is_committed=True)
     assert sent == [("other", 1), ("demo", 1), ("demo", 2), ("demo", 3)]
 
 
@@ -66,14 +66,14 @@ def domain(new_domain_on: NewDomain) -> Domain:
 
 @pytest.fixture
 def seen(domain: Domain) -> Iterator[list[EventRecord]]:
-    """What a receiver of the user's own has got."""
-    found: list[EventRecord] = []
+    """Return the events that a receiver of the user has received."""
+    received: list[EventRecord] = []
 
     def receive(sender: object, events: Sequence[EventRecord]) -> None:
-        found.extend(events)
+        received.extend(events)
 
     signals.event_recorded.connect(receive, domain.db)
-    yield found
+    yield received
     signals.event_recorded.disconnect(receive)
 
 

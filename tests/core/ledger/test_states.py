@@ -1,4 +1,4 @@
-"""The state machine: every pair of statuses is allowed or refused, and the diagram tells all of it."""
+"""The state machine: every pair of statuses is allowed or refused, and the diagram shows all moves."""
 
 from __future__ import annotations
 

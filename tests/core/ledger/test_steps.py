@@ -1,4 +1,4 @@
-"""Steps: opened once a run, ended once, remembered by the journal, told in order; and the progress that they bring."""
+"""Steps: opened once in a run, ended once, kept in the journal, recorded in order; and their progress."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_the_message_of_a_step_is_told_at_the_step_until_it_is_done_again(domain
     domain.perform(claim, "a", message="Drafted with Bearer abcdefghijklmnop1234567890")
     domain.perform(claim, "b")
     events = [event.data for event in domain.log() if event.type == "execution_step"]
-    told = [event.get("message") for event in events]
-    assert told == [None, "Drafted with Bearer [redacted:token]", None, None]
+    messages = [event.get("message") for event in events]
+    assert messages == [None, "Drafted with Bearer [redacted:token]", None, None]
     with domain.db.read() as session:
         steps = snapshot(session, "demo", Bounds())["tasks"][0]["steps"]
-        assert [step["message"] for step in steps] == [told[1], None]
-        assert [step["message"] for step in list_steps(session, claim.task_id)] == [told[1], None]
+        assert [step["message"] for step in steps] == [messages[1], None]
+        assert [step["message"] for step in list_steps(session, claim.task_id)] == [messages[1], None]
     domain.runs.fail(claim, ERROR)
     domain.ledger.retry(claim.task_id, from_step="a")
     domain.runs.start_step(domain.claim(claim.task_id, 2), "a", "Agent", "work")
@@ -70,14 +70,14 @@ def test_a_view_without_messages_withholds_that_of_a_step(domain: Domain) -> Non
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [(20.0, 50.0), (-5.0, 50.0), (100.5, 100.0), (1e300, 100.0), (float("nan"), 50.0)]
+    ("percent", "kept"), [(20.0, 50.0), (-5.0, 50.0), (100.5, 100.0), (1e300, 100.0), (float("nan"), 50.0)]
 )
-def test_progress_never_goes_back_and_stays_within_bounds(domain: Domain, given: float, kept: float) -> None:
+def test_progress_never_goes_back_and_stays_within_bounds(domain: Domain, percent: float, kept: float) -> None:
     claim = domain.running()
     domain.perform(claim, "a", progress=50)
-    domain.perform(claim, "b", progress=given)
+    domain.perform(claim, "b", progress=percent)
     assert domain.task(claim.task_id).progress == kept
-    domain.runs.heartbeat(claim, given, "")
+    domain.runs.heartbeat(claim, percent, "")
     assert domain.task(claim.task_id).progress == kept
     assert domain.story(after=8) == [f"{kept:g} Started"]
 
@@ -174,11 +174,11 @@ def test_a_step_cannot_start_again_in_the_same_run(domain: Domain, ended: str) -
         domain.runs.start_step(claim, "a", "Agent", "work")
         end = domain.runs.finish_step if ended == "completed" else domain.runs.fail_step
         end(claim, "a", ERROR)
-    told = domain.story()
+    story = domain.story()
     with pytest.raises(Conflict) as refused:
         domain.runs.start_step(claim, "a", "Agent", "work")
     assert refused.value.field == "key"
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 @pytest.mark.parametrize("when", ["never", "in an earlier run"])
@@ -188,12 +188,12 @@ def test_a_step_that_this_run_did_not_start_cannot_end(domain: Domain, when: str
         domain.runs.start_step(claim, "a", "Agent", "work")
         domain.proposals.lost(claim.task_id, 1, LOST)
         claim = domain.claim(claim.task_id, 2)
-    told = domain.story()
+    story = domain.story()
     for end in (domain.runs.finish_step, domain.runs.fail_step):
         with pytest.raises(Conflict) as refused:
             end(claim, "a", ERROR)
         assert refused.value.field == "key"
-    assert domain.story() == told
+    assert domain.story() == story
 
 
 def test_a_step_of_a_later_attempt_keeps_its_id_and_place_and_counts_its_tries(domain: Domain) -> None:

@@ -1,4 +1,4 @@
-"""A submission: a row, a wish and a first event in one transaction; and what a whole task tells from then on."""
+"""Submissions: a row, an outbox entry and a first event in one transaction; and all events of a whole task."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 
 from swallowtail.app.core.errors import Conflict, NotFound
 from swallowtail.app.core.events import EventRecord, event_id, stamp, step_id
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.signals import event_recorded
 from tests.core.domain import ERROR, Domain, new_task
 
 
-def test_a_new_task_is_submitted_and_wished_for(domain: Domain) -> None:
+def test_a_new_task_is_submitted_with_an_outbox_entry(domain: Domain) -> None:
     task, events, created = domain.ledger.submit(new_task())
     assert created
     assert [event.wire() for event in events] == [
@@ -39,7 +40,7 @@ def test_a_new_task_is_submitted_and_wished_for(domain: Domain) -> None:
         }
     ]
     assert domain.announced == domain.events() == events
-    assert domain.wishes() == {task.id: (1, 0)}
+    assert domain.outbox() == {task.id: (1, 0)}
     assert domain.due_in(task.id) <= 0
 
 
@@ -48,7 +49,7 @@ def test_an_unknown_instance_is_refused_and_nothing_is_stored(domain: Domain) ->
         domain.ledger.submit(new_task("nowhere"))
     assert refused.value.field == "instance_id"
     assert domain.story() == []
-    assert domain.wishes() == {}
+    assert domain.outbox() == {}
 
 
 def test_the_same_submission_twice_is_one(domain: Domain) -> None:
@@ -120,7 +121,7 @@ def test_an_instance_id_wanted_by_many_at_once_is_taken_once(domain: Domain) -> 
     assert sorted(outcomes) == ["made"] + ["taken"] * 5
 
 
-def test_a_task_of_two_steps_tells_exactly_this(domain: Domain) -> None:
+def test_a_task_of_two_steps_has_exactly_these_events(domain: Domain) -> None:
     task_id = domain.submit(input={"a": 1})
     domain.ledger.mark_queued(task_id, 1, 10.0)
     claim = domain.claim(task_id)
@@ -130,36 +131,7 @@ def test_a_task_of_two_steps_tells_exactly_this(domain: Domain) -> None:
     domain.runs.finish_step(claim, "b", None)
     domain.runs.complete(claim, {"done": True})
     events = domain.events()
-    update: dict[str, Any] = {"progress": 0.0, "timestamp": "T"}
-    submitted = domain.task(task_id)
-    known = {"kind": submitted.kind, "title": submitted.title, "submitted_by": submitted.submitted_by}
-    half = {"progress": 50.0, "timestamp": "T"}
-    step_a = {"step_id": step_id(task_id, "a"), "agent": "Writer", "action": "write", "key": "a", "position": 1}
-    step_b = {"step_id": step_id(task_id, "b"), "agent": "Editor", "action": "edit", "key": "b", "position": 2}
-    begun = {"status": "in_progress", "output": None, "started_at": "T", "completed_at": None, "tries": 1}
-    done = {"status": "completed", "started_at": "T", "completed_at": "T", "tries": 1}
-    assert [(event.type, event.attempt, _masked(event.data)) for event in events] == [
-        ("task_update", 0, {**update, "message": "Submitted", "status": "SUBMITTED", "previous_status": None, **known}),
-        ("task_update", 0, {**update, "message": "Queued", "status": "QUEUED", "previous_status": "SUBMITTED"}),
-        ("task_update", 1, {**update, "message": "Started", "status": "IN_PROGRESS", "previous_status": "QUEUED"}),
-        ("execution_step", 1, {**step_a, **begun, "progress": 0.0}),
-        ("execution_step", 1, {**step_a, **done, "output": {"text": "A"}, "progress": 50.0, "message": "Half way"}),
-        ("task_update", 1, {**half, "message": "Half way"}),
-        ("execution_step", 1, {**step_b, **begun, "progress": 50.0}),
-        ("execution_step", 1, {**step_b, **done, "output": None, "progress": 50.0}),
-        (
-            "task_update",
-            1,
-            {
-                "progress": 100.0,
-                "timestamp": "T",
-                "message": "Completed",
-                "status": "COMPLETED",
-                "previous_status": "IN_PROGRESS",
-                "result": {"done": True},
-            },
-        ),
-    ]
+    assert [(event.type, event.attempt, _masked(event.data)) for event in events] == _expected(domain.task(task_id))
     assert domain.announced == events
 
 
@@ -195,3 +167,36 @@ def _masked(data: dict[str, Any]) -> dict[str, Any]:
             assert len(data[name]) == len("2026-03-01T12:30:15.123Z")
             assert data[name].endswith("Z")
     return {name: "T" if name in moments and value is not None else value for name, value in data.items()}
+
+
+def _expected(row: Task) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return the type, attempt and data of every event of a task of two steps."""
+    update: dict[str, Any] = {"progress": 0.0, "timestamp": "T"}
+    known = {"kind": row.kind, "title": row.title, "submitted_by": row.submitted_by}
+    half = {"progress": 50.0, "timestamp": "T"}
+    step_a = {"step_id": step_id(row.id, "a"), "agent": "Writer", "action": "write", "key": "a", "position": 1}
+    step_b = {"step_id": step_id(row.id, "b"), "agent": "Editor", "action": "edit", "key": "b", "position": 2}
+    begun = {"status": "in_progress", "output": None, "started_at": "T", "completed_at": None, "tries": 1}
+    done = {"status": "completed", "started_at": "T", "completed_at": "T", "tries": 1}
+    return [
+        ("task_update", 0, {**update, "message": "Submitted", "status": "SUBMITTED", "previous_status": None, **known}),
+        ("task_update", 0, {**update, "message": "Queued", "status": "QUEUED", "previous_status": "SUBMITTED"}),
+        ("task_update", 1, {**update, "message": "Started", "status": "IN_PROGRESS", "previous_status": "QUEUED"}),
+        ("execution_step", 1, {**step_a, **begun, "progress": 0.0}),
+        ("execution_step", 1, {**step_a, **done, "output": {"text": "A"}, "progress": 50.0, "message": "Half way"}),
+        ("task_update", 1, {**half, "message": "Half way"}),
+        ("execution_step", 1, {**step_b, **begun, "progress": 50.0}),
+        ("execution_step", 1, {**step_b, **done, "output": None, "progress": 50.0}),
+        (
+            "task_update",
+            1,
+            {
+                "progress": 100.0,
+                "timestamp": "T",
+                "message": "Completed",
+                "status": "COMPLETED",
+                "previous_status": "IN_PROGRESS",
+                "result": {"done": True},
+            },
+        ),
+    ]

@@ -1,4 +1,4 @@
-"""Tries: what is counted is the errors of a step, and not how often it was started."""
+"""Tries: the errors of a step count, not its starts."""
 
 from __future__ import annotations
 

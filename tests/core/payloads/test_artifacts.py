@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from swallowtail.app.core.errors import NotFound
-from swallowtail.app.core.ledger.artifacts import find_owner, read_artifact, whole
+from swallowtail.app.core.ledger.artifacts import find_owner, read_artifact, read_output
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.app.core.tables.tasks import Task
@@ -58,7 +58,7 @@ def test_the_next_attempt_gets_the_whole_output(domain: Domain) -> None:
     domain.runs.complete(claim, output)
     with domain.db.read() as session:
         task = session.get_one(Task, task_id)
-        assert whole(session, task) == output
+        assert read_output(session, task) == output
         assert read_task(session, task_id)["result"] == read_outputs(session, task_id)[0]
 
 

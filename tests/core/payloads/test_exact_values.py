@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.ledger.artifacts import whole
+from swallowtail.app.core.ledger.artifacts import read_output
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.maintenance.key_rotation import rotate
 from swallowtail.app.core.queries.rows import list_schedules, list_steps, read_schedule, read_task
@@ -93,7 +93,7 @@ def test_a_bare_number_is_a_result_and_an_input_too(new_domain_on: NewDomain, va
     domain.runs.complete(claim, value)
     with domain.db.read() as session:
         view = read_task(session, claim.task_id)
-        assert same(whole(session, session.get_one(Task, claim.task_id)), value)
+        assert same(read_output(session, session.get_one(Task, claim.task_id)), value)
     assert same(view["result"], value)
     assert same(view["input"], value)
     assert same(domain.events()[-1].data["result"], value)

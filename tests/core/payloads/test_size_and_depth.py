@@ -125,7 +125,7 @@ def test_the_ledger_refuses_an_input_whatever_entrance_forgot_to(
     with pytest.raises(refusal) as refused, db.write() as session:
         session.add(make_plan(value))
     assert refused.value.field == "input"
-    assert (domain.events(), domain.wishes()) == ([], {})
+    assert (domain.events(), domain.outbox()) == ([], {})
     ledger.submit(new_task(input=nested(10)))
     with db.write() as session:
         session.add(make_plan(nested(10)))

@@ -122,7 +122,7 @@ def test_a_task_whose_key_is_missing_waits_for_it_and_keeps_none_from_going_on(
     assert before.story(waiting) == ["SUBMITTED", "QUEUED", f"0 Waiting for a key: {MISSING}"]
     assert before.story(running.task_id)[4:] == ["a failed", "RETRYING", "QUEUED", f"0 Waiting for a key: {MISSING}"]
     send(without, monkeypatch)
-    assert without.wishes() == {waiting: (1, 1), running.task_id: (2, 1)}, "both are sent again and again"
+    assert without.outbox() == {waiting: (1, 1), running.task_id: (2, 1)}, "both are sent again and again"
     assert before.claim(waiting).input == {"n": 1}
     assert before.claim(running.task_id, 2).attempt == 2
 

@@ -284,7 +284,7 @@ def test_pruning_takes_ended_tasks_by_when_they_ended_and_leaves_the_others(doma
 def test_of_a_long_queue_nobody_counts_what_is_missing_and_one_doubted_message_is_sent_again(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domain.rt.relay, "_depth", lambda: LONG_QUEUE + 1)
+    monkeypatch.setattr(domain.rt.relay, "_read_depth", lambda: LONG_QUEUE + 1)
     with _said(domain) as said:
         assert domain.rt.relay._count_missing(10) == 1
     assert said == []

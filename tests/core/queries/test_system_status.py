@@ -165,7 +165,7 @@ def test_the_broker_is_asked_also_while_the_database_is_away(domain: Domain, mon
     def fail() -> int:
         raise Unavailable("away")
 
-    monkeypatch.setattr(domain.rt.relay, "_depth", lambda: 7)
+    monkeypatch.setattr(domain.rt.relay, "_read_depth", lambda: 7)
     monkeypatch.setattr(sweeper, "run_once", fail)
     with pytest.raises(Unavailable):
         sweeper.sweep()
@@ -194,7 +194,7 @@ def test_what_becomes_of_tasks_and_steps_is_counted_once_it_is_committed(domain:
 def test_the_broker_is_asked_now_and_then_only(domain: Domain) -> None:
     asked: list[int] = []
     relay = domain.rt.relay
-    relay._depth = lambda: asked.append(1) or 3  # type: ignore[func-returns-value, method-assign]
+    relay._read_depth = lambda: asked.append(1) or 3  # type: ignore[func-returns-value, method-assign]
     for _ in range(5):
-        relay.look()
+        relay.update_depth()
     assert (len(asked), relay.depth) == (1, 3)

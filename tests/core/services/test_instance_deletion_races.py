@@ -33,7 +33,7 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.schedules import Schedule
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
-from tests.core.interleaving import Beside, before_commit_of, before_next_commit, before_statement
+from tests.core.interleaving import ThreadedAct, before_commit_of, before_next_commit, before_statement
 
 CARD = AgentCard("brief", "Brief", "", "1", {"type": "object"})
 #: Tables with rows of an instance, except the audit log.
@@ -136,7 +136,7 @@ def test_what_has_seen_the_instance_and_comes_too_late_is_refused(there: tuple[D
 @pytest.mark.parametrize("what", WRITES)
 def test_the_end_waits_for_a_member_whose_permission_was_checked(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
-    end = Beside(lambda: remove(remover))
+    end = ThreadedAct(lambda: remove(remover))
     before_statement(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         WRITES[what](writer.rt.by(OLGA))
@@ -148,7 +148,7 @@ def test_the_end_waits_for_a_member_whose_permission_was_checked(there: tuple[Do
 def test_what_waits_for_the_end_to_be_committed_is_refused(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
     # The first transaction of the deletion removes members other than the caller.
-    late = Beside(lambda: WRITES[what](writer.rt.by(OLGA)))
+    late = ThreadedAct(lambda: WRITES[what](writer.rt.by(OLGA)))
     before_commit_of(remover, "DELETE FROM instance ", lambda: late.start_and_wait_for_lock(remover))
     keep_owner(remover)
     with late.ended():
@@ -165,7 +165,7 @@ def keep_owner(domain: Domain) -> None:
 @pytest.mark.parametrize("what", WRITES)
 def test_what_is_committed_while_the_end_waits_goes_with_the_rest(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
-    end = Beside(lambda: remove(remover))
+    end = ThreadedAct(lambda: remove(remover))
     before_commit_of(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         WRITES[what](writer.rt.by(OLGA))
@@ -223,7 +223,7 @@ def test_a_step_that_is_being_saved_is_waited_for_and_then_deleted(there: tuple[
     writer, remover = there
     claim = writer.running()
     writer.runs.start_step(claim, "one", "Agent", "work")
-    end = Beside(lambda: remove(remover))
+    end = ThreadedAct(lambda: remove(remover))
     before_commit_of(writer, "UPDATE step", lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         wrote = writer.runs.finish_step(claim, "one", "out" * 50_000)
@@ -242,7 +242,7 @@ def test_a_run_and_the_end_that_wait_for_each_other_are_parted(there: tuple[Doma
         claims.append(writer.running())
         writer.runs.start_step(claims[1], "one", "Agent", "work")
 
-    step = Beside(lambda: writer.runs.finish_step(claims[1], "one", "out"))
+    step = ThreadedAct(lambda: writer.runs.finish_step(claims[1], "one", "out"))
     before_statement(remover, "DELETE FROM event", come_late)
     before_statement(remover, "DELETE FROM instance ", lambda: step.start_and_wait_for_lock(remover))
     with step.ended():
@@ -272,7 +272,7 @@ def test_a_schedule_that_is_due_after_the_end_fires_nothing(
 def test_a_slot_that_is_being_fired_is_waited_for_and_then_deleted_with_its_task(there: tuple[Domain, Domain]) -> None:
     writer, remover = there
     due(writer)
-    end = Beside(lambda: remove(remover))
+    end = ThreadedAct(lambda: remove(remover))
     before_commit_of(writer, "INSERT INTO slot", lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         assert fire_due(writer.rt) == 1

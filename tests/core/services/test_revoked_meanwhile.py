@@ -25,7 +25,7 @@ from swallowtail.app.core.services.tasks import cancel, create_instance, retry, 
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
-from tests.core.interleaving import Beside, before_next_commit, before_statement
+from tests.core.interleaving import ThreadedAct, before_next_commit, before_statement
 
 ANN = Actor("user", "ann", "ann", user_id="ann", is_superuser=True)
 SIGNED_IN = Actor("user", "ann", "ann", user_id="ann")
@@ -150,7 +150,7 @@ def test_a_removal_waits_for_the_change_that_was_allowed_before_it(new_postgres_
         session.add(User(id="ann", name="ann", is_superuser=False, generation=1, created_at=now()))
         session.flush()
         session.add(Membership(instance_id="demo", user_id="ann", role="operator", created_at=now()))
-    removal = Beside(lambda: remove_member(remover.rt, "demo", "ann"))
+    removal = ThreadedAct(lambda: remove_member(remover.rt, "demo", "ann"))
     before_statement(writer, "INSERT INTO task", lambda: removal.start_and_wait_for_lock(remover))
     with removal.ended():
         submit(writer.rt.by(Caller(SIGNED_IN, "rest")), "demo", NewTask(kind="brief", input={}))

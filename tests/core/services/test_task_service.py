@@ -144,7 +144,7 @@ def test_a_bad_submission_is_refused_with_its_field_and_leaves_nothing(
     assert refused.value.message
     assert len(refused.value.message) < 500
     assert agents.story() == []
-    assert agents.wishes() == {}
+    assert agents.outbox() == {}
 
 
 def test_every_finding_about_an_input_is_listed_the_first_first(agents: Domain) -> None:

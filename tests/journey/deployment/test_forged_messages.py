@@ -187,7 +187,7 @@ def test_a_worker_runs_what_was_signed_and_nothing_else(
     deployment.runtime().ledger.mark_queued(hidden, 1, 3600.0)
     bomb = deployment.root / "exploded"
     limits = (660, 600)
-    true = deployment.runtime().relay._address(OutboxEntry(hidden, 1, 0, None, None), "true", limits)
+    true = deployment.runtime().relay._make_arguments(OutboxEntry(hidden, 1, 0, None, None), "true", limits)
     for arguments in ([hidden, 1], [hidden, 1, ""], [hidden, 1, "0" * 64], [hidden, 1, 7]):
         enqueue(deployment, arguments, id="true", timelimit=limits)
     # All that is signed is as it was, or nothing is believed.

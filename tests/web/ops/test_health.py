@@ -162,7 +162,7 @@ def test_a_broker_that_does_not_answer_is_reported_once_it_was_asked(web_app: We
         return body
 
     assert broker() == {"status": "ok", "detail": "not checked yet"}
-    web_app.rt.relay.look()
+    web_app.rt.relay.update_depth()
     assert broker()["status"] == "degraded"
     web_app.rt.relay.depth = 3
     assert broker() == {"status": "ok", "detail": "responds; 3 messages queued"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.ledger.runs import Claim, LeaseState
 from swallowtail.workers.run.heartbeat import Heartbeat
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
@@ -30,14 +30,14 @@ HOUR = 3600.0
 class FakeWriter:
     """A ledger that answers every heartbeat with `answer`; it hangs while `hang` is clear."""
 
-    answer: Beat | Exception = field(default_factory=lambda: Beat(alive=True, cancel_requested=False))
+    answer: LeaseState | Exception = field(default_factory=lambda: LeaseState(alive=True, cancel_requested=False))
     received: list[tuple[float, str]] = field(default_factory=list)
     hang: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.hang.set()
 
-    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> LeaseState:
         self.received.append((progress, message))
         self.hang.wait()
         if isinstance(self.answer, Exception):
@@ -111,7 +111,7 @@ def test_a_heartbeat_carries_the_progress_that_the_run_reported(new_run: NewRun)
 
 def test_a_cancel_ends_the_run_at_its_next_call(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    run.writer.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = LeaseState(alive=True, cancel_requested=True)
     with stopped_with(CANCELLED):
         wait_until(run.state.check, "the cancel is seen")
     assert run.state.forced_outcome() is None
@@ -119,7 +119,7 @@ def test_a_cancel_ends_the_run_at_its_next_call(new_run: NewRun) -> None:
 
 def test_a_cancel_interrupts_a_blocked_call_after_its_grace(new_run: NewRun) -> None:
     run = new_run(grace=0.3)
-    run.writer.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = LeaseState(alive=True, cancel_requested=True)
     with stopped_with(CANCELLED):
         run.interrupts.call(time.sleep, HOUR)
     assert run.written == []
@@ -127,7 +127,7 @@ def test_a_cancel_interrupts_a_blocked_call_after_its_grace(new_run: NewRun) -> 
 
 def test_a_run_whose_task_another_run_holds_is_interrupted_at_once(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    run.writer.answer = Beat(alive=False, cancel_requested=False)
+    run.writer.answer = LeaseState(alive=False, cancel_requested=False)
     with stopped_with(LEASE_LOST):
         run.interrupts.call(time.sleep, HOUR)
 
@@ -166,7 +166,7 @@ def test_a_write_that_finds_a_cancel_ends_the_run(new_run: NewRun) -> None:
 
 def test_a_run_that_ignores_its_interrupt_is_killed_after_its_outcome_is_written(new_run: NewRun) -> None:
     run = new_run()
-    run.writer.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = LeaseState(alive=True, cancel_requested=True)
     seen = []
 
     def ignore() -> None:
@@ -183,7 +183,7 @@ def test_a_run_that_ignores_its_interrupt_is_killed_after_its_outcome_is_written
 
 def test_a_write_that_takes_long_is_not_killed(new_run: NewRun) -> None:
     run = new_run()
-    run.writer.answer = Beat(alive=False, cancel_requested=False)
+    run.writer.answer = LeaseState(alive=False, cancel_requested=False)
 
     def write() -> None:
         with run.interrupts.deferred():
@@ -240,7 +240,7 @@ def test_a_step_that_ignores_that_its_worker_stops_is_killed_after_its_outcome_i
 def test_a_run_that_writes_its_outcome_is_not_interrupted(new_run: NewRun) -> None:
     run = new_run(lease=0.3)
     run.heartbeat.finish()
-    run.writer.answer = Beat(alive=False, cancel_requested=True)
+    run.writer.answer = LeaseState(alive=False, cancel_requested=True)
     time.sleep(0.6)
     run.state.check()
     assert run.state.forced_outcome() is None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import LeaseLost
-from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.ledger.runs import Claim, LeaseState
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
 from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory
@@ -27,10 +27,10 @@ RUN = RunIdentity(os.getpid(), "task", "token")
 class FakeWriter:
     """A ledger that answers every heartbeat with `answer` and records the calls."""
 
-    answer: Beat = field(default_factory=lambda: Beat(alive=True, cancel_requested=False))
+    answer: LeaseState = field(default_factory=lambda: LeaseState(alive=True, cancel_requested=False))
     calls: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> LeaseState:
         assert (progress, message) == (0.0, "")
         self.calls.append(("heartbeat", claim.task_id, claim.token))
         return self.answer
@@ -131,7 +131,7 @@ def test_a_run_that_has_to_end_and_does_not_react_is_ended(
     make_kept_run: MakeKeptRun, alive: bool, cancelled: bool, stopping: bool, written: list[str]
 ) -> None:
     kept_run = make_kept_run(grace=0.1)
-    kept_run.writer.answer = Beat(alive=alive, cancel_requested=cancelled)
+    kept_run.writer.answer = LeaseState(alive=alive, cancel_requested=cancelled)
     if stopping:
         kept_run.memory.announce_stop()
     kept_run.check_until(lambda: bool(kept_run.ended), "the process is ended")
@@ -141,7 +141,7 @@ def test_a_run_that_has_to_end_and_does_not_react_is_ended(
 
 def test_a_run_that_has_to_end_gets_its_grace(make_kept_run: MakeKeptRun) -> None:
     kept_run = make_kept_run()
-    kept_run.writer.answer = Beat(alive=True, cancel_requested=True)
+    kept_run.writer.answer = LeaseState(alive=True, cancel_requested=True)
     kept_run.check_until(lambda: len(kept_run.writer.calls) > 2, "it was checked again")
     assert kept_run.ended == []
 
