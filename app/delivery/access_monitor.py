@@ -1,8 +1,4 @@
-"""Reviews connected clients whenever permissions change, and ends the subscriptions that they no longer allow.
-
-Each web process compares the permission version with the database every `access_check`, and at once after a message
-through Redis.
-"""
+"""Reviews connected clients whenever the permission version changes, and ends what they may no longer see."""
 
 from __future__ import annotations
 

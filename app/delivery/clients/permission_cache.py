@@ -1,8 +1,4 @@
-"""Remembers which actors may subscribe to which instances, for as long as no permissions change.
-
-A remembered decision is void once the permission version that it was made at is no longer the present one, which
-`delivery/access_monitor` finds out.
-"""
+"""Remembers which actors may subscribe to which instances, until the permission version changes."""
 
 from __future__ import annotations
 
@@ -36,10 +32,7 @@ class PermissionCache:
         return actor.is_trusted or (actor, instance_id) in self._allowed
 
     def authorize(self, actor: Actor, instance_id: str) -> int:
-        """Ask the database whether an actor may subscribe; returns the permission version of the decision.
-
-        Raises as `permissions.require`, and Unavailable.
-        """
+        """Ask the database whether an actor may subscribe, or raise; returns the permission version of the decision."""
         if actor.is_trusted:
             return self.version
         version = self._reader.authorize_instance(actor, instance_id)
@@ -72,10 +65,7 @@ class PermissionCache:
         return changed
 
     def replace_token(self, client: Client, actor: Actor) -> None:
-        """Give a client a new token, which must stand for the same bearer as its present one, with the same rights.
-
-        Raises NotFound when the client is being disconnected or its subscriptions are not allowed, and Forbidden.
-        """
+        """Give a client a new token of the same bearer. Raises Forbidden for another, NotFound once it is cut off."""
         if not actor.has_same_bearer(client.actor):
             raise Forbidden("this token belongs to another user or has other rights", field="token")
         for instance_id in client.scope:

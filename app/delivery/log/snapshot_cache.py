@@ -1,8 +1,4 @@
-"""Keeps snapshots for a moment, so that clients that reconnect at nearly the same time share one.
-
-After a restore, a long outage or a prune, all returning clients are too far behind at once. A snapshot is the state at
-its head, and every client that gets it continues from that head.
-"""
+"""Keeps snapshots for a moment, so that clients that reconnect together, too far behind, share one."""
 
 from __future__ import annotations
 

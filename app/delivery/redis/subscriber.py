@@ -1,7 +1,4 @@
-"""Subscribes one web process to the Redis channels that its clients need, in a thread or in the event loop.
-
-After each reconnection it reports every channel: what was published meanwhile did not arrive.
-"""
+"""Subscribes one web process to the Redis channels that its clients need, in a thread or in the event loop."""
 
 from __future__ import annotations
 

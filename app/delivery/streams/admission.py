@@ -30,10 +30,7 @@ class Admission:
         snapshot: SubscriptionStart | None,
         on_start: Callable[[SubscriptionStart], None],
     ) -> bool:
-        """Start a subscription as `admit` does, without the database; returns False when the database is needed.
-
-        `snapshot` is what it may start from if its events cannot be replayed.
-        """
+        """Start a subscription without the database, maybe from `snapshot`; returns False if the database is needed."""
         with self._lock:
             start = self._find_start(since) or self._check_snapshot(snapshot)
             if start is None:

@@ -13,12 +13,10 @@ NOW = 0.0
 
 
 class Gap:
-    """The events between the end of the buffer and the highest known number. Not safe for threads.
-
-    `ask_at` is when to ask for what follows the buffer; None when no event is known to be missing.
-    """
+    """The events between the end of the buffer and the highest known number. Not safe for threads."""
 
     def __init__(self) -> None:
+        #: When to ask for what follows the buffer; None when no event is known to be missing.
         self.ask_at: float | None = None
         #: How the gap was found; None once that has been counted.
         self._cause: str | None = None
