@@ -4,11 +4,5 @@ SPLIT_LATER = {
     "app/core/queries/authorized.py",
     "tests/core/audit/test_audit_log.py",
     "tests/core/queries/test_bounded_queries.py",
-    "tests/harness/deployment.py",
-    "tests/harness/program.py",
     "tests/identity/test_tokens.py",
-    "tests/journey/access/test_polling.py",
-    "tests/journey/access/test_views.py",
-    "tests/journey/campaign/test_from_rest.py",
-    "tests/journey/operation/test_worker_metrics.py",
 }

@@ -6,30 +6,22 @@ import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.deployment import join
-from swallowtail.app.core.ledger.event_log import read_events
-from swallowtail.app.core.queries import rows
-from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.schemas.tasks import NewTask
-from swallowtail.app.core.services import tasks as task_service
 from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
 from tests.harness.program import Program, clean_environment, make_directory
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
-from tests.harness.waiting import PATIENCE, wait_until
-
-#: Statuses that a task does not leave by itself.
-FINAL = ("COMPLETED", "FAILED", "CANCELLED", "EXPIRED")
+from tests.harness.task_client import TaskClient
+from tests.harness.waiting import PATIENCE
 
 _templates: dict[str, Path] = {}
 
 
-class Deployment:
+class Deployment(TaskClient):
     """One deployment. Everything in it is named, logged under `root` and ended by `close`.
 
     `env` goes to every process and to `settings`; names may leave out the `SWALLOWTAIL_` prefix and use lower case
@@ -46,6 +38,7 @@ class Deployment:
         redis_binary: RedisBinary = "wheel",
         tcp: bool = False,
     ) -> None:
+        super().__init__()
         self.root = make_directory()
         self.redis = RedisServer(self.root, binary=redis_binary, tcp=tcp)
         urls = {
@@ -59,8 +52,6 @@ class Deployment:
         self.webs: list[WebProcess] = []
         self.workers: list[WorkerProcess] = []
         self.beats: list[BeatProcess] = []
-        self._runtime: Runtime | None = None
-        self._instances = 0
 
     def open(self) -> Self:
         """Start Redis and bring the database up to date, with the catalogue of agents in it."""
@@ -74,15 +65,9 @@ class Deployment:
 
     @property
     def settings(self) -> Settings:
-        """The settings that this deployment's processes are stdin; `runtime().settings` has the deployment's names too."""
+        """The settings of this deployment's processes; `runtime().settings` has the deployment's names too."""
         fields = {k.removeprefix("SWALLOWTAIL_").lower(): v for k, v in self.env.items()}
         return make_settings(**fields)
-
-    def runtime(self) -> Runtime:
-        """The domain, in this process, on the deployment's database and Redis: for submitting and for looking afterwards."""
-        if self._runtime is None:
-            self._runtime = Runtime.build(join(self.settings))
-        return self._runtime
 
     def start_web(
         self, *, env: Mapping[str, object] | None = None, port: int | None = None, wait: bool = True
@@ -135,69 +120,6 @@ class Deployment:
         log = self.root / f"{name}.log"
         return Program(name, [sys.executable, *arguments], log=log, env=self._env(env), cwd=self.root).start()
 
-    def new_instance(self, name: str = "Test") -> str:
-        """Create an instance; its id."""
-        self._instances += 1
-        return task_service.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
-
-    def submit(self, instance_id: str, kind: str, payload: object, **more: Any) -> str:
-        """Submit a task by the service; returns its id. `more` has arguments of `NewTask`, or an `idempotency_key`."""
-        key = more.pop("idempotency_key", None)
-        new = NewTask(kind=kind, input=payload, **more)
-        return task_service.submit(self.runtime(), instance_id, new, idempotency_key=key).task["id"]
-
-    def task(self, task_id: str) -> dict[str, Any]:
-        """The task as a reader sees it."""
-        with self.runtime().db.read() as session:
-            return dict(rows.read_task(session, task_id))
-
-    def wait_for_task(self, task_id: str, *statuses: str, timeout: float = PATIENCE) -> dict[str, Any]:
-        """Wait until the task has one of the statuses, by default any that is final; the task."""
-        wanted = statuses or FINAL
-
-        def reached() -> dict[str, Any] | None:
-            task = self.task(task_id)
-            return task if task["status"] in wanted else None
-
-        task = wait_until(
-            reached,
-            f"task {task_id} is {' or '.join(wanted)}",
-            timeout=timeout,
-            every=0.1,
-            seen=lambda: self.task(task_id),
-        )
-        assert task is not None
-        return task
-
-    def wait_for_event(
-        self, instance_id: str, matches: Callable[[dict[str, Any]], bool], what: str, *, timeout: float = PATIENCE
-    ) -> dict[str, Any]:
-        """Wait until the log has an event that matches; the first such event."""
-
-        def find_event() -> dict[str, Any] | None:
-            return next((event for event in self.events(instance_id) if matches(event)), None)
-
-        event = wait_until(find_event, what, timeout=timeout, every=0.1, seen=lambda: self.events(instance_id))
-        assert event is not None
-        return event
-
-    def wait_for_step(
-        self, instance_id: str, task_id: str, key: str, status: str = "in_progress", *, attempt: int | None = None
-    ) -> dict[str, Any]:
-        """Wait until the log has an event with this status of a step (in this attempt). Returns the event."""
-
-        def matches(event: dict[str, Any]) -> bool:
-            data = event["data"]
-            is_step = event["type"] == "execution_step" and (data["key"], data["status"]) == (key, status)
-            return is_step and event["task_id"] == task_id and attempt in (None, event["attempt"])
-
-        return self.wait_for_event(instance_id, matches, f"step {key} of {task_id} is {status}")
-
-    def events(self, instance_id: str, task_id: str | None = None) -> list[dict[str, Any]]:
-        """The instance's whole log (of one task), in the shape it has on the wire."""
-        with self.runtime().db.read() as session:
-            return [e.wire() for e in read_events(session, instance_id, after=0, limit=1_000_000, task_id=task_id)]
-
     def programs(self) -> list[Program]:
         """All that was started here, in the order in which it is to be ended."""
         return [*self.beats, *self.workers, *self.webs, self.redis]
@@ -206,9 +128,7 @@ class Deployment:
         """End everything and remove the directory."""
         for program in self.programs():
             program.kill()
-        if self._runtime is not None:
-            self._runtime.close()
-            self._runtime = None
+        self.close_runtime()
         shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self) -> Self:

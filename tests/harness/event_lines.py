@@ -11,10 +11,10 @@ def story(events: Iterable[dict[str, Any]]) -> list[str]:
 
     The number is the attempt, left out before the first.
     """
-    return [f"{event['attempt']}: {_tell(event)}" if event["attempt"] else _tell(event) for event in events]
+    return [f"{event['attempt']}: {_line_of(event)}" if event["attempt"] else _line_of(event) for event in events]
 
 
-def _tell(event: dict[str, Any]) -> str:
+def _line_of(event: dict[str, Any]) -> str:
     data = event["data"]
     code = (data.get("error") or {}).get("code")
     if event["type"] == "execution_step":

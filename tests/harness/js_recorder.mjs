@@ -8,19 +8,19 @@ import { io } from "socket.io-client";
 
 let socket = null;
 
-const tell = (message) => process.stdout.write(JSON.stringify(message) + "\n");
+const write = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
 const commands = {
   connect({ url, auth }) {
     socket = io(url, { transports: ["websocket"], upgrade: false, reconnection: false, forceNew: true, auth });
-    socket.onAny((event, payload) => tell({ event, payload }));
-    socket.on("connect", () => tell({ state: "connect" }));
-    socket.on("disconnect", (reason) => tell({ state: "disconnect", reason }));
-    socket.on("connect_error", (error) => tell({ state: "connect_error", reason: error.message }));
+    socket.onAny((event, payload) => write({ event, payload }));
+    socket.on("connect", () => write({ state: "connect" }));
+    socket.on("disconnect", (reason) => write({ state: "disconnect", reason }));
+    socket.on("connect_error", (error) => write({ state: "connect_error", reason: error.message }));
   },
   emit({ event, payload, id }) {
     if (id === undefined) socket.emit(event, payload);
-    else socket.emit(event, payload, (answer) => tell({ answer, id }));
+    else socket.emit(event, payload, (answer) => write({ answer, id }));
   },
   // As a lost network does: no goodbye, and the server finds out by itself.
   drop() {

@@ -38,7 +38,7 @@ class JsRecorder(Inbox):
         """Connect (to another process, with `url`) and wait for `connected`."""
         self.url = url or self.url
         greeted = self.count("connected")
-        self._tell(do="connect", url=self.url, auth=self.auth)
+        self._send(do="connect", url=self.url, auth=self.auth)
         self.wait_until(lambda: self.count("connected") > greeted, "the server says connected")
         return self
 
@@ -52,13 +52,13 @@ class JsRecorder(Inbox):
 
     def emit(self, event: str, payload: Any) -> None:
         """Send an event, of any shape, without waiting."""
-        self._tell(do="emit", event=event, payload=payload)
+        self._send(do="emit", event=event, payload=payload)
 
     def call(self, event: str, payload: Any) -> Any:
         """Send an event and wait for its acknowledgement."""
         number = len(self._answers) + 1
         self._answers[number] = None
-        self._tell(do="emit", event=event, payload=payload, id=number)
+        self._send(do="emit", event=event, payload=payload, id=number)
         self.wait_until(lambda: self._answers[number] is not None, f"{event} is acknowledged")
         return self._answers[number]
 
@@ -91,7 +91,7 @@ class JsRecorder(Inbox):
 
     def _leave(self, how: str) -> None:
         before = self.states.count("disconnect")
-        self._tell(do=how)
+        self._send(do=how)
         self.wait_until(lambda: self.states.count("disconnect") > before, "the client sees the connection's end")
 
     def _ask(self, event: str, instance_id: str, answer: str) -> None:
@@ -99,7 +99,7 @@ class JsRecorder(Inbox):
         self.emit(event, {"instance_id": instance_id})
         self.wait_until(lambda: self.count(answer) > before, f"the server says {answer}")
 
-    def _tell(self, **command: Any) -> None:
+    def _send(self, **command: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()

@@ -90,10 +90,10 @@ class Provider:
         claims |= {"iat": moment, "exp": moment + 60, "preferred_username": "ada"}
         wrong: dict[str, dict[str, Any]] = {
             "wrong_nonce": {"nonce": "another"},
-            "wrong_audience": {"aud": "somebody-else"},
+            "wrong_audience": {"aud": "another-client"},
             "wrong_issuer": {"iss": "https://other.example"},
             "expired": {"iat": moment - 7200, "exp": moment - 3600},
-            "many_audiences": {"aud": [CLIENT_ID, "somebody-else"], "azp": "somebody-else"},
+            "many_audiences": {"aud": [CLIENT_ID, "another-client"], "azp": "another-client"},
         }
         claims |= wrong.get(self.how, {})
         claims = {name: value for name, value in claims.items() if name != self.how.removeprefix("without_")}

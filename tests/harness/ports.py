@@ -15,7 +15,7 @@ _assigned: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now and was not given out before in this process."""
+    """A port of 127.0.0.1 that is free now and was not returned before in this process."""
     while True:
         port = random.choice(RANGE)
         if port not in _assigned and is_free(port):

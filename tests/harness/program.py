@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.harness.process_guard import Guard, kill_session, session_pids
+from tests.harness.session import Session
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: The repository.
@@ -36,7 +37,7 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **QUICK, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
 
 
-class Program:
+class Program(Session):
     """A command run in a session of its own, so that it and all it starts can be ended together.
 
     It writes to a log file, across restarts too. `ready` is the condition that `start` waits for. The address of a
@@ -53,13 +54,12 @@ class Program:
         cwd: Path = ROOT,
         user: str | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.command = list(command)
         self.env = dict(env or {})
         self.log = log
         self.cwd = cwd
         self.user = user
-        self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._test_start = 0
 
@@ -113,39 +113,6 @@ class Program:
     def wait_for_log(self, text: str, *, timeout: float = PATIENCE) -> None:
         """Wait until this run of the program has logged `text`."""
         self.wait_for(lambda: text in self.log_text(), f"{self.name} logs {text!r}", timeout=timeout)
-
-    @property
-    def pid(self) -> int:
-        """The process id of the running program."""
-        if self._process is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the program itself (not merely something it started) lives."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def returncode(self) -> int | None:
-        """How the last run ended: the exit code, or minus the number of the signal; None while it runs."""
-        return None if self._process is None else self._process.poll()
-
-    def descendants(self) -> list[int]:
-        """Every living process of the program but the first, in the order of their ids."""
-        return sorted(set(session_pids(self.pid)) - {self.pid})
-
-    def signal(self, number: signal.Signals) -> None:
-        """Signal the program's first process only."""
-        os.kill(self.pid, number)
-
-    def pause(self) -> None:
-        """Freeze every process of the program, as a machine that stalls would."""
-        kill_session(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Thaw what `pause` froze."""
-        kill_session(self.pid, signal.SIGCONT)
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for the program's own end; its exit code. What it left behind is ended too."""
@@ -222,9 +189,6 @@ class Program:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
-
 
 def make_directory(user: str | None = None) -> Path:
     """A new directory with a short path (a socket's has room for about 100 characters), gone after the test run.
@@ -240,12 +204,12 @@ def make_directory(user: str | None = None) -> Path:
 
 def remove_directory(path: Path) -> None:
     """Remove the directory of `make_directory` once no process uses it: an ending process still writes to it."""
-    wait_until(lambda: not users_of(path), f"nobody uses {path}", seen=lambda: users_of(path))
+    wait_until(lambda: not users_of(path), f"no process uses {path}", seen=lambda: users_of(path))
     shutil.rmtree(path)
 
 
 def users_of(directory: Path) -> list[str]:
-    """The other processes, each as its id and command, that work in the directory or were given it to work with."""
+    """The other processes, each as its id and command, that use the directory."""
     open_files = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -30,7 +30,7 @@ _ONLY_INDEXES = ("seqscan", "sort", "incremental_sort", "hashjoin", "mergejoin",
 
 @contextmanager
 def overheard(engine: Engine, said: Said) -> Iterator[None]:
-    """Note each statement that is given to the database."""
+    """Note each statement that the database receives."""
 
     def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, is_many: bool) -> None:
         if statement.lstrip().upper().startswith(_PLANNED):

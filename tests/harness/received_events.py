@@ -68,7 +68,7 @@ class Inbox:
         def received() -> list[Wire]:
             return [e for e in self.events(task_id) if e["data"].get("status") in statuses]
 
-        self.wait_until(received, f"task {task_id} is told to be {' or '.join(statuses)}", timeout=timeout)
+        self.wait_until(received, f"task {task_id} is {' or '.join(statuses)}", timeout=timeout)
         return received()[-1]
 
     def wait_for_seq(self, instance_id: str, seq: int, *, timeout: float = PATIENCE) -> None:

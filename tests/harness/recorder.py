@@ -1,7 +1,7 @@
 """Clients that record every event they receive, in order.
 
-`Recorder` knows section 1 of the protocol only. `ResumingRecorder` follows the client rule of section 2: it keeps
-the number of the last event, continues from there on another connection, and reads a snapshot when the server sends one.
+`Recorder` knows section 1 of the protocol only. `ResumingRecorder` follows the client rule of section 2: it keeps the
+number of the last event, continues from there on another connection, and reads a snapshot when the server sends one.
 """
 
 from __future__ import annotations

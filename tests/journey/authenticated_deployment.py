@@ -34,7 +34,7 @@ class Tenants:
         self.tokens = Tokens(self.rt)
 
     def add(self, name: str, role: str | None = None, instance_id: str = "") -> str:
-        """Make a user known, a member perhaps; a personal token of theirs."""
+        """Create a user, a member if a role is passed; return a personal token of the user."""
         view = users.create_user(self.rt, name, "correct horse battery")
         if role is not None:
             set_member(self.rt, instance_id, name, role)
@@ -42,11 +42,11 @@ class Tenants:
         return api_tokens.issue_personal(self.rt.by(Caller(actor, "rest")), NewToken(name="test"))["secret"]
 
     def page(self, instance_id: str, **options: Any) -> str:
-        """A front end's token."""
+        """Return the secret of a new front-end token."""
         return self.issue(instance_id, **options)["secret"]
 
     def issue(self, instance_id: str, **options: Any) -> CreatedToken:
-        """A front end's token with its row."""
+        """Create a front-end token."""
         return api_tokens.issue_front_end(self.rt, self.tokens, instance_id, NewFrontEndToken(name="page", **options))
 
     def revoke(self, token: str) -> None:
@@ -71,6 +71,11 @@ def blinded(event: Wire, *shown: str) -> Wire:
     """An event, or live progress, as a token with these fields shows it."""
     data = {key: value if key in KEPT or key in shown else None for key, value in event["data"].items()}
     return {**event, "data": data}
+
+
+def await_warning(client: ResumingRecorder) -> None:
+    """Wait until the client receives the warning that its token expires."""
+    client.wait_until(lambda: client.payloads("token_expiring"), "it is warned")
 
 
 def find_refusal(url: str, auth: Any = None, *, transports: tuple[str, ...] = ("websocket",)) -> Any:

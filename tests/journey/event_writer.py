@@ -45,13 +45,13 @@ class Author:
         self.rt.runs.complete(claim, {"done": True})
         return claim.task_id
 
-    def tell_live(self, claim: Claim, progress: float, *, rev: int, base_seq: int) -> None:
+    def publish_live(self, claim: Claim, progress: float, *, rev: int, base_seq: int) -> None:
         """Publish progress inside a step."""
         data = {"progress": progress, "message": "working", "timestamp": "2026-01-01T00:00:00.000Z"}
         state = LiveState(self.instance_id, claim.task_id, claim.attempt, rev, base_seq, data, claim.epoch)
         signals.send(signals.progressed, self.rt.db, state=state)
 
-    def tell_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:
+    def publish_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:
         """Publish a piece of the text of a step in the first attempt."""
         piece = StepText(self.instance_id, task_id, step_id(task_id, key), 1, rev, offset, text)
         signals.send(signals.text_produced, self.rt.db, text=piece)

@@ -67,7 +67,7 @@ def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "gevent"])
 def test_others_are_answered_while_passwords_are_checked(new_deployment: NewDeployment, mode: str) -> None:
-    # Each check takes seconds of a processor; a process of greenlets that did it itself would answer no request meanwhile.
+    # Each check takes seconds of a processor; a process of greenlets that did it itself would not answer.
     deployment = new_deployment(env={"auth": "required", "async_mode": mode, "password_rounds": 30, "limits": "off"})
     web = deployment.start_web()
     answered: list[int] = []

@@ -31,11 +31,11 @@ class Scene:
         self.viewer = show_resuming(tenants.add("vera", "viewer", self.instance_id), self.web.url)
         self.revs = dict.fromkeys((self.own.task_id, self.other.task_id), 0)
 
-    def tell(self, claim: Claim, progress: float) -> Wire:
+    def publish(self, claim: Claim, progress: float) -> Wire:
         """Publish progress, and wait until the viewer receives it. Returns the messages of the viewer."""
         self.revs[claim.task_id] += 1
         rev = self.revs[claim.task_id]
-        self.author.tell_live(claim, progress, rev=rev, base_seq=self.author.head)
+        self.author.publish_live(claim, progress, rev=rev, base_seq=self.author.head)
 
         def messages() -> list[Wire]:
             return [wire for wire in live(self.viewer) if (wire["task_id"], wire["rev"]) == (claim.task_id, rev)]
@@ -49,7 +49,7 @@ class Scene:
 
         def messages() -> bool:
             self.revs[self.other.task_id] += 1
-            self.author.tell_live(self.other, 0.0, rev=self.revs[self.other.task_id], base_seq=self.author.head)
+            self.author.publish_live(self.other, 0.0, rev=self.revs[self.other.task_id], base_seq=self.author.head)
             return bool(live(self.viewer))
 
         self.viewer.wait_until(messages, "live state is received")
@@ -73,7 +73,7 @@ def names(client: ResumingRecorder) -> set[str]:
 
 
 @pytest.mark.parametrize("mode", ["eventlet", "threading"])
-def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothing_else(
+def test_a_page_of_one_task_receives_its_live_progress_with_its_fields_and_nothing_else(
     new_deployment: NewDeployment, mode: str
 ) -> None:
     s = Scene(new_deployment, mode, ["output"])
@@ -83,13 +83,13 @@ def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothin
         s.await_subscription()
         expected: list[Wire] = []
         for percent in (10.0, 20.0):
-            s.tell(s.other, percent)
-            expected.append(s.tell(s.own, percent))
+            s.publish(s.other, percent)
+            expected.append(s.publish(s.own, percent))
         s.author.step(s.own, "first", progress=25.0)
         s.author.step(s.other, "first")
         s.await_place()
-        expected.append(s.tell(s.own, 30.0))
-        s.tell(s.other, 30.0)
+        expected.append(s.publish(s.own, 30.0))
+        s.publish(s.other, 30.0)
         # By the head check: no message announces it.
         s.deployment.redis.kill()
         s.author.step(s.other, "second")
@@ -141,7 +141,7 @@ def test_text_is_shown_of_the_one_task_and_to_those_who_may_see_output(new_deplo
         unknown = page.call("subscribe_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
         assert page.call("subscribe_task", {"task_id": other}) == unknown
         for rev, (task_id, text) in enumerate([(own, "mine"), (other, "theirs"), (own, "and more")], start=1):
-            s_tell(s, viewer, task_id, text, rev)
+            publish_until_received(s, viewer, task_id, text, rev)
 
         def wanted() -> list[Wire]:
             return [p for p in viewer.payloads("step_output") if p["task_id"] == own]
@@ -153,13 +153,13 @@ def test_text_is_shown_of_the_one_task_and_to_those_who_may_see_output(new_deplo
         assert "theirs" not in str(page.messages)
 
 
-def s_tell(s: Scene, viewer: ResumingRecorder, task_id: str, text: str, rev: int) -> None:
+def publish_until_received(s: Scene, viewer: ResumingRecorder, task_id: str, text: str, rev: int) -> None:
     """Publish a piece of text until the viewer receives it: the process may not be subscribed yet."""
 
     def messages() -> bool:
         if any(p["text"] == text for p in viewer.payloads("step_output")):
             return True
-        s.author.tell_text(task_id, "draft", text, offset=0, rev=rev)
+        s.author.publish_text(task_id, "draft", text, offset=0, rev=rev)
         return False
 
     viewer.wait_until(messages, f"{text!r} is received")

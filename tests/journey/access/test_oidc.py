@@ -82,7 +82,7 @@ def test_whom_the_provider_vouches_for_is_signed_in(
         "without_sub", "denied",
     ],
 )  # fmt: skip
-def test_nobody_is_let_in_by_an_answer_that_is_wrong(browser: httpx2.Client, provider: OidcProvider, how: str) -> None:
+def test_a_wrong_answer_signs_no_user_in(browser: httpx2.Client, provider: OidcProvider, how: str) -> None:
     behave(provider, how)
     answer = travel(browser)
     assert answer.status_code == 401, answer.text
@@ -99,13 +99,13 @@ def test_a_provider_that_describes_itself_wrongly_is_not_asked(
     assert browser.get("/login/provider").status_code == 503
 
 
-def test_a_provider_that_fails_is_told_as_such(browser: httpx2.Client, provider: OidcProvider) -> None:
+def test_the_failure_of_a_provider_is_reported(browser: httpx2.Client, provider: OidcProvider) -> None:
     behave(provider, "broken")
     assert travel(browser).status_code == 503
     assert "swallowtail_session" not in browser.cookies
 
 
-def test_an_answer_to_somebody_elses_question_lets_nobody_in(
+def test_an_answer_to_another_request_signs_no_user_in(
     browser: httpx2.Client, deployment: Deployment, provider: OidcProvider
 ) -> None:
     sent = browser.get("/login/provider")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.recorder import ResumingRecorder
-from tests.journey.authenticated_deployment import GUARDED, NewDeployment, Tenants, find_refusal, show_resuming
+from tests.journey.authenticated_deployment import (
+    GUARDED,
+    NewDeployment,
+    Tenants,
+    await_warning,
+    find_refusal,
+    show_resuming,
+)
 from tests.journey.event_writer import Author
 
 pytestmark = pytest.mark.long
@@ -41,29 +48,37 @@ def test_a_token_ends_and_is_refreshed_alike_on_every_transport(
         for client in clients:
             assert client.wait_for_log(author.instance_id, author.head) == first
         for client in (stays, goes):
-            client.wait_until(lambda client=client: client.payloads("token_expiring"), "it is warned")  # type: ignore[misc]
-        answer = stays.call("refresh_token", {"token": tenants.page(author.instance_id)})
-        assert (answer["ok"], answer["expires_at"] > stays.payloads("token_expiring")[0]["expires_at"]) == (True, True)
+            await_warning(client)
+        refresh(stays, tenants.page(author.instance_id))
 
         tenants.revoke(long)
         assert_ended(revoked, author.instance_id, "revoked")
         tenants.remove(author.instance_id, "vera")
-        lost = {"instance_id": author.instance_id, "reason": "revoked"}
-        member.wait_until(lambda: member.payloads("reset") == [lost], "what was theirs is cut off")
-        unknown = member.call("subscribe_instance", {"instance_id": author.instance_id})
-        assert unknown["error"]["code"] == "not_found"
+        assert_lost(member, author.instance_id)
         assert_ended(goes, author.instance_id, "expired")
 
         author.play()
         assert stays.wait_for_log(author.instance_id, author.head) == author.events
         assert stays.payloads("reset") == []
-        for client in (member, revoked, goes):
-            assert client.events() == first
+        assert [client.events() for client in (member, revoked, goes)] == [first] * 3
         assert member.is_connected
-        for token in (long, short[1]):
-            refusal = find_refusal(web.url, {"token": token}, transports=(transport,))
-            assert refusal["data"]["code"] == "unauthenticated"
+        refusals = [find_refusal(web.url, {"token": token}, transports=(transport,)) for token in (long, short[1])]
+        assert [refusal["data"]["code"] for refusal in refusals] == ["unauthenticated"] * 2
     assert "Traceback" not in web.log_text()
+
+
+def refresh(client: ResumingRecorder, token: str) -> None:
+    """The client replaces its token by one that expires later."""
+    answer = client.call("refresh_token", {"token": token})
+    assert (answer["ok"], answer["expires_at"] > client.payloads("token_expiring")[0]["expires_at"]) == (True, True)
+
+
+def assert_lost(client: ResumingRecorder, instance_id: str) -> None:
+    """A removed member receives the reason once, and the instance is unknown to it."""
+    lost = {"instance_id": instance_id, "reason": "revoked"}
+    client.wait_until(lambda: client.payloads("reset") == [lost], "the member's subscription is ended")
+    answer = client.call("subscribe_instance", {"instance_id": instance_id})
+    assert answer["error"]["code"] == "not_found"
 
 
 def assert_ended(client: ResumingRecorder, instance_id: str, reason: str) -> None:

@@ -39,7 +39,7 @@ def test_clients_are_let_in_by_their_token_and_watch_what_is_theirs(new_deployme
         assert bearer.follow(other.instance_id)["ok"]
         unknown = vera.call("subscribe_instance", {"instance_id": "nowhere"})
         for client, instance_id in ((vera, other.instance_id), (bearer, author.instance_id)):
-            # Once more, since what was found out may be remembered.
+            # Once more, since the answer may be cached.
             for _ in range(2):
                 assert client.call("subscribe_instance", {"instance_id": instance_id}) == unknown
         task_id, other_task = author.play(), other.play()
@@ -96,7 +96,7 @@ def test_what_is_no_longer_theirs_is_cut_off_in_every_process(new_deployment: Ne
         assert "Traceback" not in web.log_text()
 
 
-def test_where_nobody_has_to_say_who_they_are_old_clients_are_let_in(new_deployment: NewDeployment) -> None:
+def test_without_required_sign_in_old_clients_are_accepted(new_deployment: NewDeployment) -> None:
     deployment = new_deployment()
     web = deployment.start_web()
     author = Author(deployment)

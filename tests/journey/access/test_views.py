@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from tests.harness.recorder import ResumingRecorder
-from tests.journey.authenticated_deployment import GUARDED, NewDeployment, Tenants, blinded, find_refusal, show_resuming
+from tests.journey.authenticated_deployment import (
+    GUARDED,
+    NewDeployment,
+    Tenants,
+    await_warning,
+    blinded,
+    find_refusal,
+    show_resuming,
+)
 from tests.journey.event_writer import Author
 
 FROM_NOTHING = {"epoch": "", "seq": 0}
@@ -46,15 +54,20 @@ def test_a_token_for_one_task_and_some_fields_shows_these_and_skips_the_rest(
         # Replay from the start is the same view.
         two.drop_and_resume()
         two.wait_until(lambda: stands_at(two, author.instance_id, head), "it has everything")
-        refused = one.call("subscribe_task", {"task_id": task_id})
-        assert refused["error"]["code"] == "forbidden"
-        unknown = one.call("subscribe_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
-        for hidden in (before, other):
-            assert one.call("subscribe_task", {"task_id": hidden}) == unknown
+        assert_hidden(one, task_id, (before, other))
         received = str(one.messages) + str(two.messages)
         assert before not in received
         assert other not in received
     assert "Traceback" not in web.log_text()
+
+
+def assert_hidden(client: ResumingRecorder, task_id: str, hidden: tuple[str, ...]) -> None:
+    """The client may not subscribe its own task, and tasks of others are as unknown as those that do not exist."""
+    refused = client.call("subscribe_task", {"task_id": task_id})
+    assert refused["error"]["code"] == "forbidden"
+    unknown = client.call("subscribe_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
+    for other in hidden:
+        assert client.call("subscribe_task", {"task_id": other}) == unknown
 
 
 def test_a_replay_leaves_out_what_a_view_does(new_deployment: NewDeployment) -> None:
@@ -113,10 +126,6 @@ def test_a_token_that_expires_is_warned_of_and_can_be_refreshed_in_place(
 
 def await_place(client: ResumingRecorder, instance_id: str, seq: int) -> None:
     client.wait_until(lambda: stands_at(client, instance_id, seq), "it has everything")
-
-
-def await_warning(client: ResumingRecorder) -> None:
-    client.wait_until(lambda: client.payloads("token_expiring"), "it is warned")
 
 
 def stands_at(client: ResumingRecorder, instance_id: str, seq: int) -> bool:

@@ -52,7 +52,7 @@ def fired_each_once(deployment: Deployment, schedule: str) -> list[str]:
 
 
 @pytest.mark.long
-def test_two_beats_fire_each_slot_of_a_campaign_once_and_everybody_is_told_alike(
+def test_two_beats_fire_each_slot_of_a_campaign_once_and_all_clients_report_it_alike(
     new_deployment: Callable[..., Deployment],
 ) -> None:
     deployment = new_deployment(env=PATIENT)

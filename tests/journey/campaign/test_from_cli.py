@@ -23,7 +23,7 @@ def printed(program: Program) -> list[dict[str, Any]]:
     return [json.loads(line) for line in program.log_text().splitlines() if line.startswith("{") and line.endswith("}")]
 
 
-def test_a_campaign_is_told_alike_at_the_command_and_to_clients_old_and_resuming(
+def test_the_command_and_all_clients_report_a_campaign_alike(
     new_deployment: Callable[..., Deployment],
 ) -> None:
     deployment = new_deployment(env=PATIENT)

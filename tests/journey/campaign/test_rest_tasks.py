@@ -146,14 +146,14 @@ def test_the_examples_of_the_document_can_be_sent_as_they_are(
             assert rest.delete(f"/schedules/{answer.json()['id']}").status_code == 204
 
 
-def test_half_a_request_holds_nobody_up(shared_deployment: Deployment, rest: httpx2.Client) -> None:
+def test_half_a_request_delays_no_other(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     with socket.create_connection(("127.0.0.1", shared_deployment.webs[0].port)) as half:
         half.sendall(b"POST /api/v1/instances HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
         half.sendall(b"Content-Length: 1000\r\n\r\n{")
         assert rest.get("/instances").status_code == 200
 
 
-def test_a_large_input_is_referred_to_and_given_whole_to_its_run(
+def test_events_refer_to_a_large_input_and_its_run_gets_all_of_it(
     shared_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = shared_deployment.new_instance()

@@ -86,7 +86,7 @@ def drain(queue: redis.client.PubSub) -> set[str]:
     return channels
 
 
-def test_the_queue_is_heard_again_after_redis_was_away(deployment: Deployment) -> None:
+def test_messages_are_received_again_after_redis_was_away(deployment: Deployment) -> None:
     web = deployment.start_web()
     author = Author(deployment)
     with Recorder(web.url) as client:
@@ -105,7 +105,7 @@ def test_the_queue_is_heard_again_after_redis_was_away(deployment: Deployment) -
             client.wait_until(arrives, "a note arrives")
 
 
-def test_one_process_hears_that_another_disconnects_its_client(deployment: Deployment) -> None:
+def test_one_process_disconnects_a_client_of_another(deployment: Deployment) -> None:
     web = deployment.start_web()
     with Recorder(web.url) as client, deployment.redis.client() as server:
         message = {"method": "disconnect", "sid": client._client.get_sid(), "namespace": "/", "host_id": "another"}

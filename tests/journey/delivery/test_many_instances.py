@@ -122,7 +122,7 @@ def test_five_thousand_instances_are_joined_at_a_cost_that_grows_with_their_numb
     try:
         for step in STEPS:
             join(company, web.port, names[len(company.clients) * EACH : step])
-            wait_until(partial(announces, store, step), "Redis sends what is told of each", timeout=240)
+            wait_until(partial(announces, store, step), "Redis sends the messages of each", timeout=240)
             costs.append(cpu_of(web.url) - before)
             # Shows how long it took on this machine (`pytest -rP`).
             sys.stdout.write(f"{step} joined after {time.monotonic() - began:.1f} s, {costs[-1]:.2f} s of CPU\n")

@@ -83,7 +83,7 @@ class PollingRecorder(Recorder):
 
 
 def as_written() -> dict[str, object]:
-    """What the example's head exports, on the embedded default: the deployment's Redis is where that expects its own."""
+    """What the example's head exports, on the embedded Redis of the deployment."""
     exported = dict(word.split("=", 1) for line in EXPORT.findall(CONFIGURATION.read_text()) for word in line.split())
     assert exported
     return {"auth": "auto", "redis_url": "", **exported}
@@ -203,7 +203,7 @@ def test_polling_without_stickiness_does_not_work(three: Deployment) -> None:
         assert 400 in statuses
 
 
-def test_the_api_and_the_pages_are_there_for_whoever_says_who_they_are(
+def test_the_api_and_the_pages_are_there_for_authenticated_callers(
     three: Deployment, nginx: Nginx, boss: dict[str, str]
 ) -> None:
     for path in ("/", "/readyz", "/api/v1/agents"):

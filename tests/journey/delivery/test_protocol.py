@@ -40,7 +40,7 @@ def author(deployment: Deployment) -> Author:
     return Author(deployment)
 
 
-def test_a_client_of_the_promised_protocol_is_told_a_task(author: Author, url: str) -> None:
+def test_a_client_of_section_1_receives_a_task(author: Author, url: str) -> None:
     with Recorder(url) as client:
         assert client.subscribe(author.instance_id) == {"instance_id": author.instance_id}
         task_id = author.submit()
@@ -107,7 +107,7 @@ def check_shapes(received: list[dict[str, Any]], instance_id: str, task_id: str)
     assert (progress[0], progress[-1]) == (0, 100)
 
 
-def test_the_answer_to_a_subscription_tells_where_the_log_stands(author: Author, url: str) -> None:
+def test_the_answer_to_a_subscription_has_the_head_of_the_log(author: Author, url: str) -> None:
     author.play()
     with Recorder(url) as client:
         answer = client.call("subscribe_instance", {"instance_id": author.instance_id})
@@ -190,11 +190,11 @@ def test_a_gap_longer_than_the_limit_gets_a_snapshot(author: Author, url: str) -
             assert answer["mode"] == mode
 
 
-def test_an_idle_room_is_told_its_head(author: Author, url: str) -> None:
+def test_an_idle_room_receives_its_head(author: Author, url: str) -> None:
     author.play()
     with Recorder(url) as client:
         client.subscribe(author.instance_id)
-        client.wait_until(lambda: client.count("head") >= 2, "the head is told twice")
+        client.wait_until(lambda: client.count("head") >= 2, "the head is sent twice")
         assert client.payloads("head")[0] == {
             "instance_id": author.instance_id,
             "epoch": author.epoch,
@@ -213,7 +213,7 @@ def test_another_epoch_resets_the_watchers(author: Author, url: str) -> None:
         client.follow(author.instance_id)
         with author.rt.db.write() as session:
             session.execute(update(Instance).where(Instance.id == author.instance_id).values(epoch="another"))
-        client.wait_until(lambda: client.count("reset") > 0, "a reset is told")
+        client.wait_until(lambda: client.count("reset") > 0, "a reset is sent")
         assert client.payloads("reset")[0] == {"instance_id": author.instance_id, "reason": "epoch"}
         client.wait_until(lambda: len(client.positions[author.instance_id].snapshots) > 0, "a snapshot is taken")
         author.play(0)
@@ -228,13 +228,13 @@ def test_live_progress_comes_between_events_and_text_only_to_its_readers(author:
         assert reader.call("subscribe_task", {"task_id": claim.task_id}) == {"ok": True, "task_id": claim.task_id}
         wrote = author.rt.runs.start_step(claim, "write", "Author", "write")
         reader.wait_for_seq(author.instance_id, wrote.seq)
-        author.tell_live(claim, 30, rev=1, base_seq=wrote.seq)
+        author.publish_live(claim, 30, rev=1, base_seq=wrote.seq)
         reader.wait_until(lambda: len(reader.live()) == 1, "live progress arrives")
-        author.tell_text(claim.task_id, "write", "Hello ", offset=0, rev=2)
-        author.tell_text(claim.task_id, "write", "wörld", offset=6, rev=3)
+        author.publish_text(claim.task_id, "write", "Hello ", offset=0, rev=2)
+        author.publish_text(claim.task_id, "write", "wörld", offset=6, rev=3)
         reader.wait_until(lambda: reader.count("step_output") == 2, "the text arrives")
         author.rt.runs.finish_step(claim, "write", "Hello wörld", progress=50)
-        author.tell_live(claim, 40, rev=4, base_seq=wrote.seq)
+        author.publish_live(claim, 40, rev=4, base_seq=wrote.seq)
         author.rt.runs.complete(claim, None)
         for client in (reader, other):
             client.wait_for_status(claim.task_id, "COMPLETED")
@@ -259,7 +259,7 @@ def test_a_reader_that_stops_reading_gets_no_more_text(author: Author, url: str)
         assert reader.call("unsubscribe_task", {"task_id": claim.task_id})["ok"]
 
         def arrives() -> bool:
-            author.tell_text(claim.task_id, "write", "x", offset=0, rev=1)
+            author.publish_text(claim.task_id, "write", "x", offset=0, rev=1)
             return other.count("step_output") > 0
 
         other.wait_until(arrives, "the text arrives")

@@ -19,7 +19,7 @@ NewDeployment = Callable[..., Deployment]
 
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
-def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(
+def test_the_last_message_of_a_process_has_a_time_to_reconnect_for_each_client(
     new_deployment: NewDeployment, way: str
 ) -> None:
     deployment = new_deployment(env={**WAYS[way], "resume_rate": 10})
@@ -45,7 +45,7 @@ def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(
 
 
 @pytest.mark.long
-def test_who_resumes_beyond_the_rate_is_given_an_appointment_and_others_are_not(new_deployment: NewDeployment) -> None:
+def test_clients_that_resume_beyond_the_rate_get_a_later_time_and_others_do_not(new_deployment: NewDeployment) -> None:
     deployment = new_deployment(env={"resume_rate": 2})
     web = deployment.start_web()
     author = Author(deployment)

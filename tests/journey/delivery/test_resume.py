@@ -85,7 +85,7 @@ def test_a_client_that_drops_four_times_goes_on_at_the_other_process_without_a_g
     assert (position.snapshots, position.repeats, client.errors) == ([], 0, [])
 
 
-def test_both_processes_tell_the_same_to_old_and_new_clients(author: Author, pair: Deployment) -> None:
+def test_both_processes_send_the_same_to_old_and_new_clients(author: Author, pair: Deployment) -> None:
     first, second = (web.url for web in pair.webs)
     with Recorder(first) as old, Recorder(second) as other, ResumingRecorder(second) as new:
         old.subscribe(author.instance_id)
@@ -169,7 +169,7 @@ def test_events_arrive_while_redis_hangs(new_deployment: NewDeployment, way: str
 
 @pytest.mark.long
 @every_way
-def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_comes(
+def test_a_web_process_serves_without_redis_from_its_start_and_connects_when_it_comes(
     new_deployment: NewDeployment, way: str
 ) -> None:
     deployment = new_deployment(env=WAYS[way])
@@ -234,7 +234,7 @@ def await_text(author: Author, client: Recorder, task_id: str) -> None:
     had = client.count("step_output")
 
     def arrives() -> bool:
-        author.tell_text(task_id, "write", "x", offset=0, rev=1)
+        author.publish_text(task_id, "write", "x", offset=0, rev=1)
         return client.count("step_output") > had
 
     client.wait_until(arrives, "text arrives")

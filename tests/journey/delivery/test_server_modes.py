@@ -22,7 +22,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @every_mode
-def test_a_task_is_told_resumed_and_found_without_redis(new_deployment: NewDeployment, mode: str) -> None:
+def test_a_task_is_delivered_and_resumed_without_redis(new_deployment: NewDeployment, mode: str) -> None:
     deployment = new_deployment(env={"async_mode": mode})
     web = deployment.start_web()
     author = Author(deployment)
@@ -134,7 +134,7 @@ def test_compression_is_not_agreed_to(new_deployment: NewDeployment, mode: str) 
 
 
 @every_mode
-def test_it_tells_the_port_that_it_chose(deployment: Deployment, mode: str) -> None:
+def test_it_logs_the_port_that_it_chose(deployment: Deployment, mode: str) -> None:
     program = deployment.command("chosen", ["-m", "swallowtail.app.wsgi"], env={"async_mode": mode, "port": 0})
     program.wait_for_log("listening on http://127.0.0.1:")
     received = re.search(r"^listening on (http://127\.0\.0\.1:(\d+))$", program.log_text(), re.MULTILINE)

@@ -29,7 +29,7 @@ def measured(url: str, name: str) -> float:
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "threading"])
 @pytest.mark.parametrize("what", ["all", "messages"])
-def test_a_deaf_process_hears_again_and_catches_up(
+def test_a_process_with_a_silent_subscription_recovers_and_catches_up(
     new_deployment: Callable[..., Deployment], mode: str, what: What
 ) -> None:
     deployment = new_deployment(tcp=True)
@@ -41,19 +41,19 @@ def test_a_deaf_process_hears_again_and_catches_up(
             received: dict[str, Any] = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
             return received
 
-        wait_until(lambda: redis()["status"] == "ok", "the process hears itself", seen=redis)
+        wait_until(lambda: redis()["status"] == "ok", "the process receives its own probe", seen=redis)
         with Recorder(web.url) as client:
             client.subscribe(author.instance_id)
             author.play()
-            client.wait_until(lambda: len(client.events()) == 8, "events are heard")
+            client.wait_until(lambda: len(client.events()) == 8, "events are received")
             wire.deafen(what, lasting=True)
             author.play()
-            wait_until(lambda: "none comes back" in redis()["detail"], "it says that it is deaf", seen=redis)
+            wait_until(lambda: "none comes back" in redis()["detail"], "it reports the silence", seen=redis)
             if what == "messages":
                 # Where nothing comes back at all, the next probe is refused, and Redis is away then.
                 assert measured(web.url, "swallowtail_deaf") == 1
             wire.heal()
-            wait_until(lambda: redis()["status"] == "ok", "it hears itself again", seen=redis)
+            wait_until(lambda: redis()["status"] == "ok", "it receives its own probe again", seen=redis)
             author.play()
             client.wait_until(lambda: len(client.events()) == 24, "what was missed has come")
             assert_contiguous(client.events())

@@ -72,8 +72,8 @@ def test_a_forged_publish_reaches_no_client(deployment: Deployment) -> None:
         for name in ("task_update", "execution_step", "head", "reset"):
             received = {"method": "emit", "event": name, "namespace": "/", "room": f"instance_{author.instance_id}"}
             redis.publish(QUEUE, json.dumps({**received, "data": [{"message": "forged"}]}))
-        author.tell_live(claim, 50, rev=1, base_seq=author.head)
-        author.tell_text(claim.task_id, "first", "true", offset=0, rev=1)
+        author.publish_live(claim, 50, rev=1, base_seq=author.head)
+        author.publish_text(claim.task_id, "first", "true", offset=0, rev=1)
         author.step(claim, "second")
         author.rt.runs.complete(claim, {"done": True})
         assert client.wait_for_log(author.instance_id, author.head) == author.events[before:]
@@ -82,7 +82,7 @@ def test_a_forged_publish_reaches_no_client(deployment: Deployment) -> None:
     assert "true" in messages
 
 
-def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_nothing(deployment: Deployment) -> None:
+def test_a_forged_message_to_the_queue_ends_no_connection_and_moves_no_client(deployment: Deployment) -> None:
     """The messages that Flask-SocketIO's processes exchange, in their format."""
     first, second = deployment.start_web(wait=False), deployment.start_web(wait=False)
     first.wait_ready()

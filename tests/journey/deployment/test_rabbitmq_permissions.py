@@ -127,12 +127,12 @@ FORBIDDEN: dict[str, Callable[[Any], object]] = {
     "empty the queue": lambda channel: channel.queue_purge(QUEUE),
     "read a worker's control queue": lambda channel: channel.basic_get("someone@somewhere.celery.pidbox"),
     "declare a worker's control queue": lambda channel: channel.queue_declare("other@somewhere.celery.pidbox"),
-    "tell all workers": publish("celery.pidbox", ""),
+    "broadcast to all workers": publish("celery.pidbox", ""),
     "answer for a worker": publish("reply.celery.pidbox", "x"),
-    "declare a queue": lambda channel: channel.queue_declare("somebody-elses"),
-    "declare an exchange": lambda channel: channel.exchange_declare("somebody-elses", "fanout"),
-    "read somebody else's queue": lambda channel: channel.basic_get("theirs"),
-    "publish to somebody else's exchange": publish("amq.fanout", ""),
+    "declare a queue": lambda channel: channel.queue_declare("not-ours"),
+    "declare an exchange": lambda channel: channel.exchange_declare("not-ours", "fanout"),
+    "read another program's queue": lambda channel: channel.basic_get("theirs"),
+    "publish to another program's exchange": publish("amq.fanout", ""),
 }
 #: What a worker is allowed beside the others.
 WORKERS = {
@@ -156,13 +156,13 @@ def furnished(guarded: RabbitServer) -> RabbitServer:
 
 
 @pytest.mark.parametrize("name", USERS)
-def test_nobody_may_do_what_is_not_theirs(furnished: RabbitServer, name: str) -> None:
+def test_each_account_is_denied_what_it_does_not_need(furnished: RabbitServer, name: str) -> None:
     allowed = WORKERS if name == "worker" else set()
     done = {what for what, action in FORBIDDEN.items() if not is_refused(furnished, name, action)}
     assert done == allowed
 
 
-def test_everybody_may_put_a_wake_up_into_the_queue(furnished: RabbitServer) -> None:
+def test_every_account_may_put_a_wake_up_into_the_queue(furnished: RabbitServer) -> None:
     for name in USERS:
         assert not is_refused(furnished, name, publish("", QUEUE))
     with channel_of(furnished, "root") as channel:

@@ -65,7 +65,7 @@ def write_script(commands: list[str], port: int) -> str:
             # It runs until Ctrl-C.
             ours = f"timeout -s INT 10 {ours} || [ $? = 124 ]"
         if ours.startswith("swallowtail audit verify") and "$anchor" not in ours:
-            ours = f"told=$({ours}); anchor=$(grep -o '^[0-9]*:[0-9a-f]*' <<< \"$told\")"
+            ours = f"output=$({ours}); anchor=$(grep -o '^[0-9]*:[0-9a-f]*' <<< \"$output\")"
         lines += [f"echo {'=' * 3} {len(lines)}", ours]
     return "\n".join(lines) + "\n"
 
@@ -110,7 +110,7 @@ def test_the_commands_of_a_page_work_as_they_are_written(deployment: Deployment,
     assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
-def test_every_recipe_is_run_by_somebody() -> None:
+def test_every_recipe_is_run_by_a_test() -> None:
     commands = [command for page in PAGES for command in read_commands(page)]
     unused = [beginning for beginning in ELSEWHERE if not any(command.startswith(beginning) for command in commands)]
     assert unused == []

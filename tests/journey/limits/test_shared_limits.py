@@ -1,4 +1,4 @@
-"""A caller has one limit over several web processes; a refusal says when to try again, and the client stays connected."""
+"""A caller has one limit over several web processes; a refusal names the time to try again and keeps the client."""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def export_and_delete(deployment: Deployment) -> None:
         rest.delete(f"/instances/{instance}", params={"confirm": instance}).raise_for_status()
         assert rest.get(f"/tasks/{task_id}").status_code == 404
         lost = {"instance_id": instance, "reason": "revoked"}
-        wait_until(lambda: lost in client.payloads("reset"), "the watcher is told")
+        wait_until(lambda: lost in client.payloads("reset"), "the watcher receives it")
 
-        # The worker is free again: the run has found that its task is no longer its own.
+        # The worker is free again: the run has lost its task.
         task_id = deployment.submit(other, "echo", {"message": "still there"})
         deployment.wait_for_task(task_id, "COMPLETED")
         again = rest.post("/instances", json={"name": "Again", "id": instance}).raise_for_status().json()

@@ -26,7 +26,7 @@ def noise():
     while not logging.getLogger().handlers:
         time.sleep(0.05)
     time.sleep(0.2)
-    print("printed by somebody")
+    print("printed by a library")
     sys.stderr.write("two lines\\nof text\\n")
     __import__("os").write(2, b"as C code writes\\n")
     __import__("subprocess").run(["/bin/echo", "of a program that was started"])
@@ -60,7 +60,7 @@ def test_every_line_of_web_worker_beat_and_release_is_an_object(new_deployment: 
         program.wait_for_log("lost by a thread")
         program.terminate()
         events = [str(line["event"]) for line in _parse(program.log_text())]
-        assert {"printed by somebody", "two lines", "of text", "uncaught_exception"} <= set(events)
+        assert {"printed by a library", "two lines", "of text", "uncaught_exception"} <= set(events)
         assert {"as C code writes", "of a program that was started"} <= set(events)
         assert any("careful" in event for event in events)
     assert any("listening on" in line["event"] for line in _parse(web.log_text()))

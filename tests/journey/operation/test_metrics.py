@@ -50,4 +50,4 @@ def test_a_delivered_event_and_its_connections_are_measured(
             assert matches[f'{name}{{engine="stock",transport="polling"}}'] == 1
     finally:
         polling.disconnect()
-    wait_until(lambda: measures(web.url)["swallowtail_clients"] == 0, "nobody is left")
+    wait_until(lambda: measures(web.url)["swallowtail_clients"] == 0, "no client is left")

@@ -103,7 +103,7 @@ def test_clients_are_spread_and_every_one_gets_every_event(
     assert len(answering) > 1
 
 
-def test_a_process_hears_only_the_instances_that_it_has_clients_for(
+def test_a_process_subscribes_only_to_the_instances_of_its_clients(
     new_deployment: NewDeployment, clients: list[ResumingRecorder]
 ) -> None:
     deployment = new_deployment()
@@ -121,7 +121,7 @@ def test_a_process_hears_only_the_instances_that_it_has_clients_for(
         clients.append(ResumingRecorder(web.url).connect())
         clients[-1].follow(many.instance_id)
     clients[0].follow(few.instance_id)
-    wait_until(lambda: listeners() == [1, 3], "each process hears what it needs", seen=listeners)
+    wait_until(lambda: listeners() == [1, 3], "each process subscribes to what it needs", seen=listeners)
     clients[0].unsubscribe(few.instance_id)
     wait_until(lambda: listeners() == [0, 3], "the channel is left with its only client", seen=listeners)
     while clients:
@@ -257,5 +257,6 @@ def test_settings_that_only_a_child_finds_unusable_end_the_parent(deployment: De
 
 def test_the_parent_loads_nothing_of_the_application(deployment: Deployment) -> None:
     heavy = {"flask", "eventlet", "sqlalchemy", "socketio", "redis"}
-    script = f"import swallowtail.app.wsgi, swallowtail.app.web.serving.multiprocess, sys; print(sorted({heavy} & set(sys.modules)))"
+    modules = "swallowtail.app.wsgi, swallowtail.app.web.serving.multiprocess, sys"
+    script = f"import {modules}; print(sorted({heavy} & set(sys.modules)))"
     assert deployment.run(["-c", script]).stdout == "[]\n"

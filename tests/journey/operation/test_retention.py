@@ -23,7 +23,7 @@ def min_seq(deployment: Deployment, instance_id: str) -> int:
 
 
 @pytest.mark.long
-def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_deployment: NewDeployment) -> None:
+def test_clients_that_need_pruned_events_get_a_snapshot(new_deployment: NewDeployment) -> None:
     deployment = new_deployment(env={"head_check": 0.1, "snapshot_share": 0})
     web = deployment.start_web()
     author = Author(deployment)
@@ -52,7 +52,7 @@ def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_deployment
         author.play()
         witness.wait_until(
             lambda: [event["seq"] for event in witness.events()] == list(range(live["head"] + 1, live["head"] + 9)),
-            "whoever is up to date misses nothing",
+            "a client that is up to date misses nothing",
         )
         assert witness.count("reset") == 0
 
@@ -78,7 +78,7 @@ def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_deployment: N
 
 
 @pytest.mark.long
-def test_another_epoch_by_the_command_line_resets_everybody(new_deployment: NewDeployment) -> None:
+def test_a_new_epoch_by_the_command_line_resets_all_clients(new_deployment: NewDeployment) -> None:
     deployment = new_deployment(env={"head_check": 0.1})
     web = deployment.start_web()
     author = Author(deployment)
@@ -87,7 +87,7 @@ def test_another_epoch_by_the_command_line_resets_everybody(new_deployment: NewD
         before = client.call("subscribe_instance", {"instance_id": author.instance_id})
         renewed = deployment.cli("instances", "renew-epoch", author.instance_id, "--json")
         received = json.loads(renewed.stdout)
-        client.wait_until(lambda: client.count("reset") == 1, "it is told to begin again")
+        client.wait_until(lambda: client.count("reset") == 1, "it receives a reset")
         assert client.payloads("reset") == [{"instance_id": author.instance_id, "reason": "epoch"}]
         since = {"epoch": before["epoch"], "seq": before["head"]}
         again = client.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})

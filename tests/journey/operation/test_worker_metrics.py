@@ -24,7 +24,7 @@ from tests.journey.authenticated_deployment import NewDeployment
 pytestmark = [pytest.mark.journey, pytest.mark.long]
 
 
-#: What is to be seen of a deployment: by which metric, of which type, and where.
+#: The metrics of a deployment: name, type, and the processes that report it.
 METRICS = {
     "tasks by state": ("swallowtail_tasks", "gauge", "web beat"),
     "queue depth": ("swallowtail_queue_depth", "gauge", "web beat"),
@@ -64,9 +64,7 @@ def _read(port: int) -> dict[str, float]:
     return received
 
 
-def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
-    new_deployment: NewDeployment, tmp_path: Path
-) -> None:
+def test_web_worker_and_beat_report_the_metrics_of_a_deployment(new_deployment: NewDeployment, tmp_path: Path) -> None:
     ports = free_port(), free_port()
     quick = {"sweep_interval": 0.3, "broker_check": 0.3, "backoff_base": 0.05}
     deployment: Deployment = new_deployment(
@@ -96,10 +94,7 @@ def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
     # What takes the place of a child goes on with its numbers, in its files.
     assert set(tmp_path.rglob("*_child*.db")) == files
     for port in (web.port, ports[1]):
-        wait_until(lambda port=port: _read(port).get("swallowtail_queue_depth") == 0, "the queue is empty")  # type: ignore[misc]
-        received = _read(port)
-        assert (received["swallowtail_workers"], received["swallowtail_beat_lag_seconds"]) == (1, 0)
-        assert (received["swallowtail_tasks QUEUED"], received["swallowtail_tasks_oldest_wait_seconds"]) == (0, 0)
+        _check_idle(port)
     with deployment.runtime().db.read() as session:
         # By more than the name of its host, which several containers may share.
         assert session.scalars(select(Worker.id)).one().endswith(f":{pid_namespace()}:{worker.pid}")
@@ -133,6 +128,13 @@ def _check_counts(port: int) -> None:
     assert received["swallowtail_step_seconds_bucket +Inf completed"] == 2
 
 
+def _check_idle(port: int) -> None:
+    wait_until(lambda: _read(port).get("swallowtail_queue_depth") == 0, "the queue is empty")
+    received = _read(port)
+    assert (received["swallowtail_workers"], received["swallowtail_beat_lag_seconds"]) == (1, 0)
+    assert (received["swallowtail_tasks QUEUED"], received["swallowtail_tasks_oldest_wait_seconds"]) == (0, 0)
+
+
 def _check_pools(*ports: int) -> None:
     """Each process has connections, and none of them more than it may."""
     for port in ports:
@@ -157,7 +159,7 @@ def _check_table(ports: dict[str, int]) -> None:
             assert (family.type, bool(family.documentation), bool(family.samples)) == (kind, True, True), (what, place)
 
 
-def test_a_worker_removes_what_killed_ones_left_for_their_numbers_and_nothing_of_others(
+def test_a_worker_removes_the_metric_files_of_killed_workers_and_no_others(
     new_deployment: NewDeployment, tmp_path: Path
 ) -> None:
     deployment = new_deployment(env={"sweep_interval": 0.3, "worker_metrics_port": free_port()})
