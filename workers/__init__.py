@@ -1,1 +1,1 @@
-"""The Celery half of Swallowtail: claims, runs and journals tasks; knows no web."""
+"""The Celery half of Swallowtail: claims tasks, runs their agents and records their steps."""

@@ -46,7 +46,7 @@ class DatabaseScheduler(Scheduler):
         super().__init__(app, *args, **options)
 
     def setup_schedule(self) -> None:
-        """Build the runtime and start the sweeper. Celery's own periodic tasks are left out: there is no result backend."""
+        """Build the runtime and start the sweeper; Celery's own periodic tasks need a result backend."""
         try:
             runtime = self._runtime = Runtime.build(self._settings, has_sweeper=True, for_runs=False)
         except SettingsError as error:

@@ -126,15 +126,11 @@ celery_app = build()
 
 
 @signals.celeryd_init.connect
-def name_node(instance: Any, **_: object) -> None:
-    """Give a worker without a name a unique one: of two workers with one name, the second gets no control messages."""
+def name_worker(instance: Any, conf: Any, **_: object) -> None:
+    """Name a worker and its queue. The queue's name is in the database, which an import must not need."""
+    # Of two workers with one name, the second gets no control messages.
     if instance.hostname == default_nodename(""):
         instance.hostname = nodename(f"celery-{pid_namespace()}-{os.getpid()}", gethostname())
-
-
-@signals.celeryd_init.connect
-def name_queue(conf: Any, **_: object) -> None:
-    """Consume the deployment's queue. Its name is in the database, which an import must not need."""
     try:
         conf.update(broker_settings(deployment_settings()))
     except SwallowtailError as error:

@@ -107,10 +107,7 @@ def _remove(directory: str, owner: int) -> None:
 
 
 def keep_to_this_process() -> None:
-    """In a pool child, hide the directory from programs that a run starts: each would leave a file there.
-
-    This process still sees the variable.
-    """
+    """In a pool child, hide the directory from programs that a run starts: each would leave a file there."""
     if _is_shared():
         os.unsetenv(DIRECTORY)
 

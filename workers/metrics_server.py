@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -17,7 +17,6 @@ import structlog
 from prometheus_client import make_wsgi_app
 
 from swallowtail.app.core.config.auth import is_loopback
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Forbidden, SwallowtailError, Unauthenticated
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor
@@ -51,12 +50,9 @@ class _Handler(WSGIRequestHandler):
 
 def serve(runtime: Runtime, port: int) -> None:
     """Serve the metrics on a port from now on, waiting for one in use; 0 serves nothing."""
-    if not port:
-        return
-    application = make_application(runtime)
-    if not _open(runtime.settings, port, application):
-        retry = partial(_open_later, runtime.settings, port, application)
-        threading.Thread(target=retry, name="metrics", daemon=True).start()
+    if port:
+        arguments = (runtime.settings.metrics_host, port, make_application(runtime))
+        threading.Thread(target=_serve, args=arguments, name="metrics", daemon=True).start()
 
 
 def make_application(runtime: Runtime) -> Application:
@@ -96,24 +92,19 @@ def _refuse(start_response: Callable[..., Any], status: str, reason: str, *heade
     return [f"{reason}\n".encode()]
 
 
-def _open(settings: Settings, port: int, application: Application, *, is_first: bool = True) -> bool:
-    """Listen and serve from now on; return False if the address is not available, which is logged the first time."""
-    host = settings.metrics_host
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        kind = type("Server", (_Server,), {"address_family": family})
-        server = kind((host, port), _Handler)
-    except OSError as error:
-        if is_first:
-            log.warning("metrics_not_served", host=host, port=port, reason=error.strerror or str(error))
-        return False
+def _serve(host: str, port: int, application: Application) -> None:
+    """Listen and serve for ever. The first time that the address is not available is logged."""
+    is_logged = False
+    while True:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            server = type("Server", (_Server,), {"address_family": family})((host, port), _Handler)
+            break
+        except OSError as error:
+            if not is_logged:
+                log.warning("metrics_not_served", host=host, port=port, reason=error.strerror or str(error))
+            is_logged = True
+            time.sleep(RETRY_SECONDS)
     server.set_app(application)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     log.info("metrics_served", host=host, port=port)
-    return True
-
-
-def _open_later(settings: Settings, port: int, application: Application) -> None:
-    pause = threading.Event()
-    while not _open(settings, port, application, is_first=False):
-        pause.wait(RETRY_SECONDS)
+    server.serve_forever()

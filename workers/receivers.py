@@ -45,8 +45,9 @@ def on_shutdown(**_: object) -> None:
 
 
 @celery_signals.task_failure.connect
+@celery_signals.task_internal_error.connect
 def on_failure(sender: Any, exception: BaseException, args: Any, **_: object) -> None:
-    """Propose the end of a run whose child is gone; Celery reports a hard time limit twice."""
+    """Propose the end of a run whose child is gone, or around which Celery failed; a hard limit is reported twice."""
     if isinstance(exception, TimeLimitExceeded):
         propose(Proposals.failed, sender.name, args, HARD_LIMIT)
     else:
@@ -59,21 +60,10 @@ def on_revoked(sender: Any, request: Any, **_: object) -> None:
     propose(Proposals.cancelled, sender.name, request.args)
 
 
-@celery_signals.task_internal_error.connect
-def on_internal_error(sender: Any, args: Any, **_: object) -> None:
-    """Propose that a run is lost when Celery itself failed around it."""
-    propose(Proposals.lost, sender.name, args, WORKER_LOST)
-
-
 @celery_signals.task_rejected.connect
-def on_rejected(sender: Any, message: Any, **_: object) -> None:
-    """Propose to send a message again that the worker could not read."""
-    propose(Proposals.discarded, *_addressed(message))
-
-
 @celery_signals.task_unknown.connect
-def on_unknown(sender: Any, message: Any, **_: object) -> None:
-    """Propose to send a message again that names no task of this worker."""
+def on_discarded(sender: Any, message: Any, **_: object) -> None:
+    """Propose to send a message again that the worker could not read, or that names no task of this worker."""
     propose(Proposals.discarded, *_addressed(message))
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -112,8 +113,8 @@ def perform(
     log.info("run_started", kind=claim.kind, instance_id=claim.instance_id)
     live = LiveProgress(claim, rt.settings.progress_rate, interrupts.state.changed.set)
     writer = OutcomeWriter(rt, claim, live)
-    beats = heartbeat_writer(rt)
-    with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, writer.write_without_result) as heartbeat:
+    beats, write_outcome = heartbeat_writer(rt), partial(writer.write, None)
+    with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, write_outcome) as heartbeat:
         wait = make_database_wait(claim, rt, interrupts.state, live)
         result, outcome = run_agent(known.get(claim.kind), claim, rt, interrupts, live, wait)
         heartbeat.finish()
@@ -141,24 +142,22 @@ def run_agent(
     except BaseException as error:
         if ctx.outcome is None:
             log_exception(log, "agent_failed", error)
-        return None, ctx.outcome or _outcome_outside_steps(error, claim, rt, interrupts.state)
+        # The code outside of steps gets as many tries as a step gets by default.
+        tried, tries = claim.failures + 1, rt.settings.step_tries
+        return None, ctx.outcome or outcome_of_error(error, interrupts.state, rt.settings, tried=tried, tries=tries)
     return result, ctx.outcome
-
-
-def _outcome_outside_steps(error: BaseException, claim: Claim, rt: Runtime, state: RunState) -> Outcome:
-    """Allow as many tries of the code outside of steps as a step gets by default."""
-    return outcome_of_error(error, state, rt.settings, tried=claim.failures + 1, tries=rt.settings.step_tries)
 
 
 def make_database_wait(claim: Claim, rt: Runtime, state: RunState, live: LiveProgress) -> DatabaseWait:
     """Return what repeats a run's writes during an outage; while the worker stops, until its grace is used up."""
 
     def extend_lease() -> None:
-        with suppress(Unavailable), state.extending() as extended:
-            extended(rt.runs.heartbeat(claim, *live.current()).cancel_requested)
+        began = time.monotonic()
+        with suppress(Unavailable):
+            state.extend(began, rt.runs.heartbeat(claim, *live.current()).cancel_requested)
 
     def may_wait() -> bool:
-        return not state.slot.is_stopping or time.monotonic() < state.slot.stopping_since + rt.settings.shutdown_grace
+        return not state.slot.memory.is_stopping_for(rt.settings.shutdown_grace)
 
     return DatabaseWait(rt.settings.heartbeat_seconds, may_wait, extend_lease)
 

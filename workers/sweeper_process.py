@@ -25,13 +25,14 @@ from celery import bootsteps
 from celery import signals as celery_signals
 
 from swallowtail.app.core.config.settings import load_settings
+from swallowtail.app.core.coordination.worker_registry import announce, retire
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import begin
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
-from swallowtail.workers.registry.announcer import WorkerAnnouncer
 from swallowtail.workers.run.lease_keeper import LeaseKeeper
 from swallowtail.workers.run.shared_memory import SharedMemory
 from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_writer, pid_namespace, shared_memory
@@ -67,9 +68,10 @@ class SweeperStep(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:
         """At a warm shutdown, end the process only after the pool, which ends later, has finished its runs."""
-        celery_signals.worker_shutdown.connect(self._end, weak=False)
+        celery_signals.worker_shutdown.connect(self.terminate, weak=False)
 
-    def _end(self, **_: object) -> None:
+    def terminate(self, parent: Any = None, **_: object) -> None:
+        """End the process at a cold shutdown."""
         if self._timer is not None:
             self._timer.cancel()
         if self._process is not None:
@@ -80,10 +82,6 @@ class SweeperStep(bootsteps.StartStopStep):
                 self._process.kill()
                 self._process.wait()
             self._process = None
-
-    def terminate(self, worker: Any) -> None:
-        """End the process at a cold shutdown."""
-        self._end()
 
     def _ensure_running(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -114,14 +112,20 @@ def main() -> None:
     metrics_server.serve(runtime, settings.worker_metrics_port)
     sweeper = runtime.make_sweeper()
     sweeper.start()
-    announcer = WorkerAnnouncer(runtime, f"{socket.gethostname()}:{pid_namespace()}:{parent}", sys.argv[3:])
+    worker_id, interval = f"{socket.gethostname()}:{pid_namespace()}:{parent}", settings.announce_interval
+    announcer = PeriodicThread(
+        "announcement", lambda: announce(runtime.db, worker_id, sys.argv[3:], interval), interval
+    )
     announcer.start()
+    announcer.wake()
     if len(sys.argv) > 2:
         LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_writer(runtime), settings).start()
     while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
         pass
     sweeper.stop()
-    announcer.stop()
+    announcer.stop(timeout=1.0)
+    with contextlib.suppress(Exception):
+        retire(runtime.db, worker_id)
     with contextlib.suppress(Exception):
         runtime.close()
 

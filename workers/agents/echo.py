@@ -30,7 +30,7 @@ class EchoInput(BaseModel):
 def run(ctx: Context, task_input: EchoInput) -> Any:
     """Returns its input. Use it to check that submission, work and delivery fit together."""
     content = ctx.step(
-        "listen", listen, task_input, agent="Echo", action="listen", progress=50, message="Heard the message"
+        "listen", listen, task_input, agent="Echo", action="listen", progress=50, message="Received the message"
     )
     return ctx.step("repeat", repeat, content, agent="Echo", action="repeat", progress=100, message="Repeated it")
 

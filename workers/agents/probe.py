@@ -49,7 +49,7 @@ class ProbeInput(BaseModel):
     )
     text_bytes: int = Field(0, title="Text bytes", ge=0, le=1_000_000, description="Text streamed in each step.")
     blocking: bool = Field(
-        False, title="Blocking", description="Sleep in one piece, deaf to cancellation, as a blocked agent would."
+        False, title="Blocking", description="Sleep in one piece and ignore cancellation, as a blocked agent would."
     )
 
     @model_validator(mode="after")

@@ -12,9 +12,10 @@ from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.content_creator import generate_content
 from swallowtail.workers.agents.campaign.editor import review
 from swallowtail.workers.agents.campaign.manager import plan
-from swallowtail.workers.agents.campaign.platforms import PLATFORMS, PlatformName
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.agents.campaign.publisher import package
 from swallowtail.workers.agents.campaign.researcher import extract_facts, read_source
+from swallowtail.workers.llm.provider import PlatformName
 from swallowtail.workers.registry.catalogue import agent
 from swallowtail.workers.run.context import Context
 

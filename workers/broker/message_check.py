@@ -8,8 +8,9 @@ counted. Celery only gets the parts that were checked.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -20,10 +21,11 @@ from kombu.log import get_logger
 from kombu.transport import pyamqp, redis
 from prometheus_client import Counter
 
-from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.app.core.ledger.outbox import RUN_TASK, choose_limits
+from swallowtail.app.core.security.message_signing import wakeup
 from swallowtail.workers.broker import amqp_channel, redis_channel
 from swallowtail.workers.broker.redis_channel import UNREADABLE
-from swallowtail.workers.broker.wakeup_trust import choose_time_limits, is_trusted
+from swallowtail.workers.runtime.worker_runtime import agents, settings, signer
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,8 @@ FORGED = Counter(
 
 #: Longest body of a wake-up in bytes: two ids, a signature and what Celery adds, with some reserve.
 MAX_BODY = 4096
+
+Limits = Sequence[float | None]
 
 
 class Unreadable(Exception):
@@ -88,10 +92,7 @@ class CheckedConsumer(Consumer):
 def clean(message: Any) -> list[Any]:
     """Reduce a message to its checked parts; return its arguments: the task, the attempt, and the signature if any.
 
-    What remains is covered by the signature, or is the same for every message.
-
-    Raises:
-        Unreadable: it does not have the shape of a wake-up.
+    What remains is covered by the signature, or is the same for every message. Raises Unreadable.
     """
     arguments = _read_arguments(message.body)
     headers = message.headers
@@ -150,3 +151,33 @@ def _read_limits(limits: Any) -> list[float | None]:
 
 def _is_span(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 2**31
+
+
+def is_trusted(args: Sequence[Any], message_id: str, limits: Limits) -> bool:
+    """Return whether a wake-up carries a valid signature; without signatures, every wake-up is trusted."""
+    if not signer().is_strict:
+        return True
+    match args:
+        case [str() as task_id, int() as attempt, str() as mark]:
+            return signer().is_ours(RUN_TASK, wakeup(task_id, attempt, message_id, limits), mark)
+    return False
+
+
+def choose_time_limits(limits: Limits) -> list[float | None]:
+    """Return the hard and the soft time limit of a run: those of the message if it is signed, else the nearest known.
+
+    Otherwise any program that writes to the queue could end a run at once or let it run for ever.
+    """
+    hard, _ = limits
+    if signer().is_strict:
+        return list(limits)
+    known = known_time_limits()
+    nearest: tuple[int, int] = known[0] if hard is None else min(known, key=lambda pair: abs(pair[0] - hard))
+    return [*nearest]
+
+
+@functools.cache
+def known_time_limits() -> list[tuple[int, int]]:
+    """Return the hard and soft time limits of this worker's runs in seconds: the settings', then each agent's."""
+    own = [(spec.soft_time_limit, spec.hard_time_limit) for spec in agents().values()]
+    return [choose_limits(settings(), *pair) for pair in [(None, None), *own]]

@@ -30,7 +30,7 @@ from swallowtail.workers.isolation.process_state import TABLE, NotRestorable, St
 log = structlog.get_logger(__name__)
 
 #: Our own threads, which live longer than a run.
-_OURS = frozenset({"announcement", "heartbeat", "lease_watch"})
+_OURS = frozenset({"heartbeat", "lease_watch"})
 #: Seconds that threads may take to end after their run.
 _THREAD_SECONDS = 0.2
 
@@ -85,10 +85,7 @@ def allow_multiprocessing() -> None:
 
 
 def exit_after_failed_restore(worker: Any = None) -> None:
-    """Let this pool child exit instead of waiting for its next run if its state could not be restored.
-
-    `worker` is the object that the pool runs in its child; it looks up `wait_for_job` only later.
-    """
+    """Let this pool child, which runs the object `worker`, exit after its run if its state was not restored."""
     worker = current_process()._target if worker is None else worker  # type: ignore[attr-defined]
     wait: Callable[[], Any] = worker.wait_for_job
 
@@ -101,14 +98,10 @@ def exit_after_failed_restore(worker: Any = None) -> None:
     worker.wait_for_job = wait_for_job
 
 
-def _threads() -> set[threading.Thread]:
-    return set(threading.enumerate())
-
-
 def _check_threads(before: set[threading.Thread]) -> None:
     until = time.monotonic() + _THREAD_SECONDS
     # Libraries keep daemon threads for the life of a process, so those do not count.
-    left = [thread for thread in _threads() - before if thread.name not in _OURS and not thread.daemon]
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name not in _OURS and not thread.daemon]
     for thread in left:
         # A thread that Python did not start cannot be joined and always counts as running.
         with suppress(RuntimeError):
@@ -142,4 +135,7 @@ def _end_children(before: set[int]) -> None:
 
 
 #: Processes and threads that a run left behind.
-_LEFTOVERS = (StateItem("processes", _children, _end_children), StateItem("threads", _threads, _check_threads))
+_LEFTOVERS = (
+    StateItem("processes", _children, _end_children),
+    StateItem("threads", lambda: set(threading.enumerate()), _check_threads),
+)

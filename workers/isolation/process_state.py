@@ -59,10 +59,6 @@ def _umask() -> int:
     return before
 
 
-def _environment() -> tuple[Any, dict[str, str]]:
-    return os.environ, dict(os.environ)
-
-
 def _restore_environment(before: tuple[Any, dict[str, str]]) -> None:
     # The agent may have replaced `os.environ` by a dictionary.
     os.environ, known = before
@@ -73,10 +69,6 @@ def _restore_environment(before: tuple[Any, dict[str, str]]) -> None:
         if os.environ.get(name) != value:
             os.environ[name] = value
     time.tzset()
-
-
-def _collector() -> Any:
-    return gc.isenabled(), gc.get_threshold(), gc.get_debug()
 
 
 def _restore_collector(before: Any) -> None:
@@ -113,6 +105,10 @@ def _restore_lists(before: list[tuple[list[Any], list[Any]]]) -> None:
     if changed:
         # A module adds its finder only once, when it is imported, and may depend on it.
         raise NotRestorable("finders of modules were changed")
+
+
+def _restore_streams(before: Any) -> None:
+    sys.stdin, sys.stdout, sys.stderr = before
 
 
 _SIGNALS = sorted(signal.valid_signals())
@@ -157,10 +153,6 @@ _NAMES: tuple[tuple[Any, str], ...] = (
     (logging, "_warnings_showwarning"),
     (logging, "raiseExceptions"),
 )
-
-
-def _names() -> list[Any]:
-    return [getattr(module, name, None) for module, name in _NAMES]
 
 
 def _restore_names(before: list[Any]) -> None:
@@ -244,7 +236,7 @@ TABLE: tuple[StateItem, ...] = (
     StateItem("identity", _identity, _restore_identity),
     StateItem("directory", _directory, os.chdir),
     StateItem("umask", _umask, os.umask),
-    StateItem("environment", _environment, _restore_environment),
+    StateItem("environment", lambda: (os.environ, dict(os.environ)), _restore_environment),
     StateItem(
         "locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
     ),
@@ -252,13 +244,13 @@ TABLE: tuple[StateItem, ...] = (
     StateItem("switch interval", sys.getswitchinterval, sys.setswitchinterval),
     StateItem("integer digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     StateItem("stack size", threading.stack_size, threading.stack_size),
-    StateItem("garbage collector", _collector, _restore_collector),
+    StateItem("garbage collector", lambda: (gc.isenabled(), gc.get_threshold(), gc.get_debug()), _restore_collector),
     StateItem("lists", _lists, _restore_lists),
-    StateItem("streams", lambda: (sys.stdin, sys.stdout, sys.stderr), lambda before: _restore_streams(*before)),
+    StateItem("streams", lambda: (sys.stdin, sys.stdout, sys.stderr), _restore_streams),
     StateItem("decimal context", lambda: decimal.getcontext().copy(), lambda before: decimal.setcontext(before.copy())),
     StateItem("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout),
     StateItem("csv field size", csv.field_size_limit, csv.field_size_limit),
-    StateItem("names", _names, _restore_names),
+    StateItem("names", lambda: [getattr(module, name, None) for module, name in _NAMES], _restore_names),
     StateItem("event loops", module_state.read_loops, module_state.restore_loops),
     StateItem("random", _reseed, _reseed),
     StateItem("debuggers", lambda: (faulthandler.is_enabled(), tracemalloc.is_tracing()), _restore_debuggers),
@@ -269,7 +261,3 @@ TABLE: tuple[StateItem, ...] = (
     ),
     StateItem("logging", logging_state.read, logging_state.restore),
 )
-
-
-def _restore_streams(stdin: Any, stdout: Any, stderr: Any) -> None:
-    sys.stdin, sys.stdout, sys.stderr = stdin, stdout, stderr

@@ -15,31 +15,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Blocks of the IANA IPv4 Special-Purpose Address Registry, and multicast. Listed here because Python's own list
 #: changes with its version.
-SPECIAL_IPV4 = tuple(
-    map(
-        ipaddress.IPv4Network,
-        [
-            "0.0.0.0/8",
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.0.0.0/24",
-            "192.0.2.0/24",
-            "192.31.196.0/24",
-            "192.52.193.0/24",
-            "192.88.99.0/24",
-            "192.168.0.0/16",
-            "192.175.48.0/24",
-            "198.18.0.0/15",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-            "224.0.0.0/4",
-            "240.0.0.0/4",
-        ],
-    )
-)
+_SPECIAL_IPV4 = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
+192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
+240.0.0.0/4
+"""
+SPECIAL_IPV4 = tuple(map(ipaddress.IPv4Network, _SPECIAL_IPV4.split()))
 #: The public part of IPv6 (RFC 4291, section 2.4, and IANA's list of allocations), and its special blocks. Addresses
 #: that embed an IPv4 address (NAT64, 6to4, Teredo) are outside of it or in one of these.
 PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
@@ -86,11 +67,7 @@ class Deadline:
 
 @contextmanager
 def connect(host: str, port: int, deadline: Deadline, *, allow_private: bool) -> Iterator[socket.socket]:
-    """Yield a TCP connection to `host`, and close it at the end.
-
-    Raises PermanentError if an address of the host is not public (unless `allow_private`), OSError if none answers.
-
-    """
+    """Yield a TCP connection to `host`. Raises OSError, or PermanentError for an address that is not public."""
     problem: OSError = OSError("the name has no address")
     for family, address in _resolve(host, port, allow_private=allow_private):
         connection = socket.socket(family, socket.SOCK_STREAM)

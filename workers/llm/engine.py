@@ -9,10 +9,7 @@ from swallowtail.workers.llm.provider import Provider
 
 
 def open_provider(settings: Settings | None = None) -> Provider:
-    """Return the provider named by SWALLOWTAIL_LLM_PROVIDER.
-
-    Raises PermanentError if the `openai` extra or a key is missing.
-    """
+    """Return the provider named by SWALLOWTAIL_LLM_PROVIDER. Raises PermanentError without its extra or key."""
     settings = settings or load_settings()
     if settings.llm_provider == "openai":
         return OpenAIProvider(settings)

@@ -27,20 +27,11 @@ PIECE = 65_536
 HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Media types of documents; the content decides the format. The last one is for files of unknown type.
-DOCUMENTS = frozenset(
-    {
-        "text/plain",
-        "text/html",
-        "application/xhtml+xml",
-        "text/markdown",
-        "text/x-markdown",
-        "text/x-rst",
-        "text/prs.fallenstein.rst",
-        "application/pdf",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        "application/octet-stream",
-    }
-)
+_DOCUMENTS = """
+text/plain text/html application/xhtml+xml text/markdown text/x-markdown text/x-rst text/prs.fallenstein.rst
+application/pdf application/vnd.openxmlformats-officedocument.wordprocessingml.document application/octet-stream
+"""
+DOCUMENTS = frozenset(_DOCUMENTS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +52,7 @@ class _Answer:
 
 
 def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocument:
-    """Fetch a document; `workers/reading` reads it.
-
-    Raises PermanentError if the address is refused, or the document is missing, too large or of another type;
-    FetchError if another try may succeed.
-    """
+    """Fetch a document. Raises PermanentError, or FetchError if another try may succeed."""
     settings = settings or load_settings()
     deadline = Deadline(settings.fetch_timeout)
     target = ""

@@ -93,11 +93,7 @@ class Parts:
 
 
 def compose(request: DraftRequest) -> str:
-    """Return the post, within the limit and the number of hashtags for any request.
-
-    Required parts come first, then one whole quotation, then optional parts as far as they fit.
-
-    """
+    """Return the post: required parts first, then one whole quotation, then optional parts as far as they fit."""
     facts = _usable_facts(request)
     tags = _usable_hashtags(request)
     parts = Parts(title=_title(request))
@@ -105,21 +101,21 @@ def compose(request: DraftRequest) -> str:
         parts = _grow(request, parts, required=(*parts.required, phrase))
     parts = _grow(request, parts, link=request.link)
     parts = _add_first_fact(request, parts, facts, tags[:1])
-    if request.layout != "line":
+    if request.platform.layout != "line":
         parts = _grow(request, parts, opener=_opener(request))
     for tag in tags:
         parts = _grow(request, parts, hashtags=(*parts.hashtags, tag))
     for fact in facts:
         if fact not in parts.facts:
-            parts = _grow(request, parts, within=request.target, facts=(*parts.facts, fact))
+            parts = _grow(request, parts, within=request.platform.target, facts=(*parts.facts, fact))
     return _lay_out(request, parts)
 
 
 def _grow(request: DraftRequest, parts: Parts, within: int | None = None, **more: object) -> Parts:
     """Return `parts` with `more`, or unchanged if the post would become too long."""
     grown = replace(parts, **more)  # type: ignore[arg-type]
-    limit = request.limit if within is None else min(within, request.limit)
-    return grown if request.measure(_lay_out(request, grown)) <= limit else parts
+    limit = request.platform.limit if within is None else min(within, request.platform.limit)
+    return grown if request.platform.measure(_lay_out(request, grown)) <= limit else parts
 
 
 def _add_first_fact(request: DraftRequest, parts: Parts, facts: list[Fact], tags: tuple[str, ...]) -> Parts:
@@ -131,10 +127,10 @@ def _add_first_fact(request: DraftRequest, parts: Parts, facts: list[Fact], tags
                 return replace(tried, hashtags=())
     if not facts:
         return parts
-    room = request.limit - request.measure(_lay_out(request, replace(parts, facts=(Fact(text="…"),))))
+    room = request.platform.limit - request.platform.measure(_lay_out(request, replace(parts, facts=(Fact(text="…"),))))
     if room < SHORTEST_QUOTE:
         return parts
-    return _grow(request, parts, facts=(replace(facts[0], text=cut(facts[0].text, room, request.measure)),))
+    return _grow(request, parts, facts=(replace(facts[0], text=cut(facts[0].text, room, request.platform.measure)),))
 
 
 def _subjects(request: DraftRequest, rule: str) -> list[str]:
@@ -158,12 +154,12 @@ def _usable_facts(request: DraftRequest) -> list[Fact]:
 def _usable_hashtags(request: DraftRequest) -> tuple[str, ...]:
     banned = ["".join(word.split()).casefold() for word in _subjects(request, "banned_word")]
     tags = [tag for tag in request.hashtags if not any(word in tag.casefold() for word in banned)]
-    return tuple(tags[: request.max_hashtags])
+    return tuple(tags[: request.platform.max_hashtags])
 
 
 def _title(request: DraftRequest) -> str:
     """Return the title in its tone, in at most half of the post; empty if it contains a banned word."""
-    title = cut(bare(request.title), request.limit // 2, request.measure)
+    title = cut(bare(request.title), request.platform.limit // 2, request.platform.measure)
     if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
         return ""
     if any(piece in title for piece in _subjects(request, "markup")):
@@ -195,10 +191,10 @@ def _polish(request: DraftRequest, text: str) -> str:
 def _lay_out(request: DraftRequest, parts: Parts) -> str:
     facts = [fact.text for fact in sorted(parts.facts, key=lambda fact: fact.position)]
     tail = [*parts.required, parts.link, " ".join(parts.hashtags)]
-    if request.layout == "list":
+    if request.platform.layout == "list":
         bullet = _polish(request, VOICES[request.tone].bullet) or "-"
         body = ["\n".join([parts.opener, *(f"{bullet} {fact}" for fact in facts)]).strip()]
-    elif request.layout == "paragraphs":
+    elif request.platform.layout == "paragraphs":
         body = [parts.opener, *facts]
     else:
         body = [" ".join(facts)]

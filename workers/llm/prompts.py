@@ -18,7 +18,6 @@ LAYOUTS = {
     "list": "an opening line, then a short list with one fact to a line",
 }
 
-
 #: Names of the languages that `find_language` detects; a model detects others in the facts.
 LANGUAGES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
@@ -42,15 +41,17 @@ def draft_messages(request: DraftRequest) -> list[Message]:
 
 def _assignment(request: DraftRequest) -> str:
     lines = [
-        f"Write one post for {request.label}: {LAYOUTS[request.layout]}.",
-        f"Length: about {request.target} characters, never more than {request.limit}, hashtags and link included.",
+        f"Write one post for {request.platform.label}: {LAYOUTS[request.platform.layout]}.",
+        f"Length: about {request.platform.target} characters, never more than {request.platform.limit}, hashtags and link included.",
         f"Tone: {request.tone}.",
         f"Language: {LANGUAGES.get(request.language, 'that of the facts')}.",
     ]
     if request.audience:
         lines.append(f"Audience: {request.audience}.")
     if request.hashtags:
-        lines.append(f"End with at most {request.max_hashtags} of these hashtags: {' '.join(request.hashtags)}")
+        lines.append(
+            f"End with at most {request.platform.max_hashtags} of these hashtags: {' '.join(request.hashtags)}"
+        )
     else:
         lines.append("No hashtags.")
     if request.link:

@@ -14,6 +14,8 @@ Tone = Literal["friendly", "professional", "playful", "bold", "plain"]
 #: How a post is laid out: one or two lines, a few paragraphs, or a title with a list.
 Layout = Literal["line", "paragraphs", "list"]
 
+PlatformName = Literal["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
+
 
 class ProviderError(Exception):
     """The text engine failed this time; another try may succeed, after `retry_after` seconds if that is set."""
@@ -25,10 +27,14 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One sentence quoted from the source. `position` counts sentences from 0; `grade` is its reading grade."""
+    """A sentence quoted from the source: `position` counts sentences from 0; a higher `score` says more.
+
+    `grade` is its reading grade.
+    """
 
     text: str
     position: int = 0
+    score: float = 0.0
     grade: float = 0.0
 
 
@@ -42,20 +48,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class DraftRequest:
-    """The request for one post.
+class Platform:
+    """One platform's rules. `limit` and `target` are in its own count; `target` is the length that reads well there."""
 
-    `limit` and `target` are in the platform's own count, which `measure` computes; `facts` has the best first;
-    `language` is an ISO 639-1 code, or empty if unknown; `rules` are the brand's rules as sentences; `findings` and
-    `previous` are empty in the first round.
-    """
-
+    name: PlatformName
     label: str
     limit: int
     target: int
     measure: Callable[[str], int]
     max_hashtags: int
     layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """The request for one post.
+
+    `facts` has the best first; `language` is an ISO 639-1 code, or empty if unknown; `rules` are the brand's rules as
+    sentences; `findings` and `previous` are empty in the first round.
+    """
+
+    platform: Platform
     title: str
     facts: tuple[Fact, ...]
     hashtags: tuple[str, ...] = ()
@@ -75,8 +88,5 @@ class Provider(Protocol):
     model: str
 
     def draft(self, request: DraftRequest) -> Iterator[str]:
-        """Yield the post piece by piece.
-
-        Raises ProviderError if another try may succeed, otherwise PermanentError.
-        """
+        """Yield the post piece by piece. Raises ProviderError if another try may succeed, otherwise PermanentError."""
         ...

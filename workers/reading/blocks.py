@@ -33,11 +33,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A document that was read: its format, the title in its metadata, and its blocks in order.
-
-    `cut` is true if the document was longer, or nested deeper, than the limits.
-
-    """
+    """A document: its format, title and blocks; `cut` is true if it was longer, or nested deeper, than the limits."""
 
     format: str
     title: str

@@ -40,7 +40,6 @@ def decode(body: bytes, charset: str | None, *, is_html: bool = False) -> str:
 
     An unknown character set counts as none; invalid bytes become U+FFFD. Without a declaration, the character set is
     guessed if most non-ASCII bytes are not valid UTF-8.
-
     """
     if body.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return body.decode("utf-32", "replace").removeprefix("\ufeff")

@@ -73,16 +73,12 @@ def _split(body: str, depth: int) -> tuple[str, str]:
     """Return the writer's text, and the text of a forwarded message; a quoted message is left out."""
     for match in _MESSAGE.finditer(body):
         # Other lines between dashes are headings.
-        if _has_head(body[match.end() :]):
+        if _find_head(body[match.end() :][:_LONGEST_HEAD].lstrip("\n")) is not None:
             break
     else:
         return body, ""
     inner = open_mail(body[match.end() :], depth + 1) if depth < _DEEPEST and _FORWARDED.search(match[1]) else None
     return body[: match.start()], f"\n\n{inner[1]}" if inner and not inner[2] else ""
-
-
-def _has_head(text: str) -> bool:
-    return _find_head(text[:_LONGEST_HEAD].lstrip("\n")) is not None
 
 
 def _find_head(text: str) -> re.Match[str] | None:

@@ -46,11 +46,7 @@ def read_plain(source: str) -> list[Block]:
 
 
 def _read_fields(lines: list[str], *, is_first: bool) -> list[Block]:
-    """Return the lines of a data sheet with one field per line; nothing for other text.
-
-    Names in lower case come from a program, so only their values are kept.
-
-    """
+    """Return the fields of a data sheet, one per line; without names in lower case, which come from a program."""
     fields = [(line, _FIELD.match(line)) for line in lines]
     if sum(field is not None for _, field in fields) < 2 or not all(
         field or _BULLET.match(line) for line, field in fields

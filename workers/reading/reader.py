@@ -5,7 +5,7 @@ Only the process that `subprocess_reader` starts, and tests, call it directly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from swallowtail.workers.reading.blocks import Block, Bounds, Reading
@@ -15,8 +15,14 @@ from swallowtail.workers.reading.html import read_html
 from swallowtail.workers.reading.mail import open_mail
 from swallowtail.workers.reading.markdown import read_markdown, read_plain
 from swallowtail.workers.reading.structured_data import read_data
-from swallowtail.workers.reading.wiki_markup import READERS
+from swallowtail.workers.reading.wiki_markup import read_asciidoc, read_mediawiki, read_org
 
+_MARKUP: dict[str, Callable[[str], tuple[str, list[Block], bool]]] = {
+    "asciidoc": read_asciidoc,
+    "markdown": read_markdown,
+    "mediawiki": read_mediawiki,
+    "org": read_org,
+}
 #: Longest title in characters.
 LONGEST_TITLE = 300
 
@@ -53,16 +59,13 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
         title, blocks, cut = read_html(text)
     elif text_format != "json" and len(text) > bounds.characters:  # more than half of it could not be read
         text, cut = text[: bounds.characters], True
+    read_markup = _MARKUP.get(text_format)
     if text_format == "restructuredtext":
         from swallowtail.workers.reading.restructuredtext import read_restructured
 
-        title, blocks, deep = read_restructured(text)
-        cut = cut or deep
-    elif text_format == "markdown":
-        title, blocks, deep = read_markdown(text)
-        cut = cut or deep
-    elif text_format in READERS:
-        title, blocks, deep = READERS[text_format](text)
+        read_markup = read_restructured
+    if read_markup is not None:
+        title, blocks, deep = read_markup(text)
         cut = cut or deep
     elif text_format == "plain":
         blocks = read_plain(text)

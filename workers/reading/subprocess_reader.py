@@ -22,9 +22,7 @@ def read_apart(
 ) -> Reading:
     """Read `body`; media type, character set and name are hints.
 
-    Raises PermanentError if it cannot be read (`document_unreadable`), or takes more processor time or memory than the
-    settings allow (`document_too_hard`).
-
+    Raises PermanentError if it cannot be read (`document_unreadable`) or exceeds a limit (`document_too_hard`).
     """
     settings = settings or load_settings()
     asked = {

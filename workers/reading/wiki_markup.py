@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from swallowtail.workers.reading.blocks import Block
 from swallowtail.workers.reading.markdown import read_markdown
@@ -95,13 +95,6 @@ def read_mediawiki(source: str) -> tuple[str, list[Block], bool]:
 def _without_tables(source: str) -> str:
     first, *rest = f"\n{source}".split("\n{|")
     return first + "".join(part.partition("\n|}")[2] if "\n|}" in part else f"\n{part}" for part in rest)
-
-
-READERS: Mapping[str, Callable[[str], tuple[str, list[Block], bool]]] = {
-    "asciidoc": read_asciidoc,
-    "org": read_org,
-    "mediawiki": read_mediawiki,
-}
 
 
 def _apply(rules: Rules, text: str) -> str:

@@ -1,1 +1,1 @@
-"""The agents that a worker knows, and their announcement in the database."""
+"""The agents that a worker knows, and their cards."""

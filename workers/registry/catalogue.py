@@ -1,8 +1,9 @@
 """Finds the installed agents, and publishes a card of each in the database.
 
-An agent is a plain function with the `agent` decorator. It is discovered through the entry point group `swallowtail.agents`,
-or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated). Submission validates input against the
-cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue` writes the cards.
+An agent is a plain function with the `agent` decorator. It is discovered through the entry point group
+`swallowtail.agents`, or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated). Submission
+validates input against the cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue`
+writes the cards.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
@@ -75,10 +76,9 @@ def agent(
     hard_time_limit: float | None = None,
     output: type[BaseModel] | None = None,
 ) -> Callable[[Callable[[Context, Input], Any]], Callable[[Context, Input], Any]]:
-    """Mark a function `(ctx, task_input)` as the agent for tasks of `kind`; it stays a normal function.
+    """Mark a function `(ctx, task_input)` as the agent for tasks of `kind`; `input` is the model of `task_input`.
 
-    `input` is the Pydantic model of `task_input`. Raises CatalogueError if the kind, the limits, a model or the
-    function's parameters are invalid.
+    The function stays a normal function. Raises CatalogueError if an argument or the function's parameters are invalid.
     """
 
     def mark(function: Callable[[Context, Input], Any]) -> Callable[[Context, Input], Any]:
@@ -92,10 +92,7 @@ def agent(
 
 
 def load_agents(settings: Settings) -> dict[str, AgentSpec]:
-    """Return the available agents by kind, in alphabetical order.
-
-    Raises CatalogueError if a module cannot be imported or has no agent, or if two functions have the same kind.
-    """
+    """Return the available agents by kind, in alphabetical order. Raises CatalogueError."""
     agents: dict[str, AgentSpec] = {}
     for source, spec in _find(settings):
         if spec.kind == PROBE and not settings.has_probe:
@@ -110,30 +107,21 @@ def load_agents(settings: Settings) -> dict[str, AgentSpec]:
 
 
 def card(spec: AgentSpec) -> AgentCard:
-    """Return the agent's card: everything that a form, the API or a schedule needs without importing the agent.
-
-    Raises CatalogueError if one of its models has no JSON Schema.
-    """
+    """Return the agent's card. Raises CatalogueError if a model has no JSON Schema."""
     try:
-        return _card(spec)
+        return AgentCard(
+            kind=spec.kind,
+            title=spec.title,
+            description=spec.description,
+            version=spec.version,
+            input_schema=input_schema(spec.input_model),
+            soft_time_limit=spec.soft_time_limit,
+            hard_time_limit=spec.hard_time_limit,
+            output_schema=None if spec.output_model is None else output_schema(spec.output_model),
+        )
     except Exception as problem:  # a model may define its own schema code
-        where = f"agent {spec.kind!r} ({_place(spec.function)})"
-        raise CatalogueError(
-            f"{where}: its input or output has no JSON Schema: {describe(problem)['message']}"
-        ) from problem
-
-
-def _card(spec: AgentSpec) -> AgentCard:
-    return AgentCard(
-        kind=spec.kind,
-        title=spec.title,
-        description=spec.description,
-        version=spec.version,
-        input_schema=input_schema(spec.input_model),
-        soft_time_limit=spec.soft_time_limit,
-        hard_time_limit=spec.hard_time_limit,
-        output_schema=None if spec.output_model is None else output_schema(spec.output_model),
-    )
+        reason = f"its input or output has no JSON Schema: {describe(problem)['message']}"
+        raise CatalogueError(f"agent {spec.kind!r} ({_place(spec.function)}): {reason}") from problem
 
 
 def _check(spec: AgentSpec) -> None:
@@ -197,16 +185,12 @@ def _same_directory(source: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not _is_at(start):
+        now = None
+        with suppress(FileNotFoundError):  # it changed into a directory and removed it
+            now = os.getcwd()
+        if now != start:
             log.warning("directory_changed", by=source, back_to=start)
             os.chdir(start)
-
-
-def _is_at(directory: str) -> bool:
-    try:
-        return os.getcwd() == directory
-    except FileNotFoundError:  # it changed into a directory and removed it
-        return False
 
 
 def _specs(source: str, loaded: Any) -> Iterable[tuple[str, AgentSpec]]:

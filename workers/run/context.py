@@ -121,22 +121,14 @@ class Context:
             return output.value
 
     def skip(self, key: str, agent: str, action: str, reason: str) -> None:
-        """Record that a step is not needed, and why.
-
-        Raises:
-            RunStopped: the run has to end.
-        """
+        """Record that a step is not needed, and why. Raises RunStopped when the run has to end."""
         with self._guarded():
             self._use_key(key, agent, action)
             if key not in self._claim.saved:
                 self._writer.skip(key, agent, action, safe_text(reason))
 
     def progress(self, percent: float, message: str = "") -> None:
-        """Report how far the task is, 0 to 100, at negligible cost. Within an attempt it never decreases.
-
-        Raises:
-            RunStopped: the run has to end.
-        """
+        """Report how far the task is, 0 to 100; within an attempt it never decreases. Raises RunStopped."""
         with self._guarded():
             if to_percent(percent) is None:
                 self._writer.reject("progress must be a number from 0 to 100")
@@ -145,11 +137,8 @@ class Context:
     def text(self, chunk: str) -> None:
         """Stream a piece of the open step's text to the clients that watch the task; the output must hold all of it.
 
-        Text that may be the beginning of a secret is held back until the next piece.
-
-        Raises:
-            RunStopped: the run has to end.
-            RuntimeError: no step is open, or the one that this thread was started in is over.
+        Text that may be the beginning of a secret is held back until the next piece. Raises RunStopped, or RuntimeError
+        if no step is open or the one that this thread was started in is over.
         """
         with self._guarded():
             step = self._open.find()
@@ -159,11 +148,7 @@ class Context:
                 step.send(step.text.feed(to_text(chunk)), self._claim, self._settings.inline_output_bytes)
 
     def check(self) -> None:
-        """Return if the run may continue. Call it in long loops, so that a cancelled run ends at once.
-
-        Raises:
-            RunStopped: the task was cancelled, its lease is lost, or the worker shuts down.
-        """
+        """Raise RunStopped if the run has to end. Call it in long loops, so that a cancelled run ends at once."""
         with self._guarded():
             pass
 

@@ -20,12 +20,9 @@ T = TypeVar("T")
 
 
 class DatabaseWait:
-    """Performs the writes of one run, each as often as needed.
+    """Performs the writes of one run, each as often as needed, with `pause` seconds between two tries.
 
-    Args:
-        pause: seconds between two tries.
-        may_wait: whether the run may wait for the database; if not, the error is raised.
-        extend_lease: called after a wait, since the write may have extended the lease later than its caller assumes.
+    `extend_lease` is called after a wait: the write may have extended the lease later than its caller assumes.
     """
 
     def __init__(self, pause: float, may_wait: Callable[[], bool], extend_lease: Callable[[], object]) -> None:

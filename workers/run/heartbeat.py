@@ -46,13 +46,8 @@ def kill_self() -> None:
 class Heartbeat:
     """Keeps one run alive and ends it when it must. A context manager; call `finish` before the run writes its outcome.
 
-    Args:
-        claim: the claim of the run, just made.
-        claimed_at: the machine's clock just before the claim.
-        writer: writes heartbeats, with short timeouts.
-        interrupts: the signal handlers and the state of the run.
-        write_outcome: writes how the run ended when its process is about to be killed.
-        kill: ends the process.
+    `claimed_at` is the machine's clock just before the claim; `write_outcome` writes how the run ended when its process
+    is about to be killed.
     """
 
     def __init__(
@@ -75,7 +70,6 @@ class Heartbeat:
         self._live = live
         self._write_outcome = write_outcome
         self._kill = kill
-        self._stopping_since: float | None = None
         self._interrupted_at: float | None = None
         self._threads = (
             PeriodicThread("heartbeat", self._write_heartbeat, settings.heartbeat_seconds),
@@ -124,8 +118,9 @@ class Heartbeat:
         if self._state.is_finishing:
             return
         moment = time.monotonic()
-        forced, stop = self._state.forced_outcome(), self._stop_outcome(moment)
-        outcome = forced or stop
+        forced = self._state.forced_outcome()
+        is_stopped = self._state.slot.memory.is_stopping_for(self._settings.shutdown_grace)
+        outcome = forced or (WORKER_STOPPED if is_stopped else None)
         if outcome is None:
             self._interrupted_at = None
         elif self._interrupted_at is None:
@@ -137,13 +132,6 @@ class Heartbeat:
             self._interrupts.in_agent
         ):
             self._end_by_force(outcome)
-
-    def _stop_outcome(self, moment: float) -> Outcome | None:
-        """Return WORKER_STOPPED once the worker stops and its grace for running steps is used up."""
-        if not self._state.slot.is_stopping or self._state.is_finishing:
-            return None
-        self._stopping_since = moment if self._stopping_since is None else self._stopping_since
-        return WORKER_STOPPED if moment >= self._stopping_since + self._settings.shutdown_grace else None
 
     def _end_by_force(self, outcome: Outcome) -> None:
         log.error("run_killed", task_id=self._claim.task_id, reason=outcome.error["code"])

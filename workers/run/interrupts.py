@@ -31,29 +31,23 @@ class SoftLimit(SoftTimeLimitExceeded, KeyboardInterrupt):
 class Interrupts:
     """The signal handlers of one run, in the main thread of a pool child. A context manager around the whole run.
 
-    Celery installs its own handlers before each child's first task, so each run installs these and restores the earlier
-    ones at its end.
+    Celery installs its own handlers before each child's first task, so each run restores the earlier ones.
     """
 
     def __init__(self, state: RunState) -> None:
         self.state = state
         self._soft_limit_due = False
         self._stop_due = False
-        self._in_agent = False
+        #: Whether the agent's own code is running.
+        self.in_agent = False
         self._pid = os.getpid()
         self._thread = threading.current_thread()
         self._earlier: dict[int, Any] = {}
 
-    @property
-    def in_agent(self) -> bool:
-        """Whether the agent's own code is running."""
-        return self._in_agent
-
     def __enter__(self) -> Self:
         self._earlier = {number: signal.getsignal(number) for number in _SIGNALS}
-        signal.signal(signal.SIGUSR1, self._on_soft_limit)
-        signal.signal(INTERRUPT, self._on_interrupt)
-        signal.signal(signal.SIGTERM, self._on_term)
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,50 +70,40 @@ class Interrupts:
         self.interrupt()
 
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """Call an agent's code, which signals may interrupt.
-
-        Raises:
-            RunStopped: the run has to end.
-            WorkerStopping: once, after `announce_stop`.
-            SoftTimeLimitExceeded: once, when the soft time limit passes.
-        """
+        """Call an agent's code. Signals raise RunStopped, WorkerStopping or SoftTimeLimitExceeded in it."""
         if threading.current_thread() is not self._thread:
             return fn(*args)
-        earlier = self._in_agent
+        earlier = self.in_agent
         try:
             try:
-                self._in_agent = True
+                self.in_agent = True
                 self._raise_due()
                 return fn(*args)
             finally:
                 self._end_fork()
-                self._in_agent = earlier
+                self.in_agent = earlier
         except BaseException:
             # A signal that arrived just before the line above left the value as it was.
-            self._in_agent = earlier
+            self.in_agent = earlier
             raise
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let no signal interrupt this block; what arrives meanwhile is raised at its end.
-
-        Raises:
-            RuntimeError: this is a process that the agent forked; the run belongs to its parent.
-        """
+        """Let no signal interrupt this block. Raises RuntimeError in a process that the agent forked."""
         if os.getpid() != self._pid:
             raise RuntimeError("a forked process cannot use the context of its run")
-        if threading.current_thread() is not self._thread or not self._in_agent:
+        if threading.current_thread() is not self._thread or not self.in_agent:
             yield
             return
         try:
-            self._in_agent = False
+            self.in_agent = False
             yield
         finally:
-            self._in_agent = True
+            self.in_agent = True
         self._raise_due()
 
     def _raise_due(self) -> None:
-        if not self._in_agent:
+        if not self.in_agent:
             return
         outcome = self.state.forced_outcome()
         if outcome is not None:
@@ -142,28 +126,16 @@ class Interrupts:
                 stream.flush()
         os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
-    def _is_fork(self, number: int) -> bool:
-        """Return whether the agent forked this process; if so, apply the default action of the signal."""
-        if os.getpid() == self._pid:
-            return False
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return True
-
-    def _on_soft_limit(self, number: int, frame: FrameType | None) -> None:
-        if self._is_fork(number):
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # The agent forked this process: apply the default action of the signal.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
             return
-        self.state.timed_out = self._soft_limit_due = True
+        if number == signal.SIGUSR1:
+            self.state.timed_out = self._soft_limit_due = True
+        elif number == signal.SIGTERM:
+            self.state.terminated = True
+            if self.in_agent:
+                raise RunStopped(self.state.forced_outcome() or TERMINATED)
         self._raise_due()
-
-    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._is_fork(number):
-            return
-        self._raise_due()
-
-    def _on_term(self, number: int, frame: FrameType | None) -> None:
-        if self._is_fork(number):
-            return
-        self.state.terminated = True
-        if self._in_agent:
-            raise RunStopped(self.state.forced_outcome() or TERMINATED)

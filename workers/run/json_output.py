@@ -15,12 +15,7 @@ from swallowtail.workers.run.outcomes import PermanentError
 
 
 def encode(output: Any, settings: Settings) -> Checked:
-    """Return `output` after a round trip through JSON, and that JSON.
-
-    Raises:
-        PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
-            (`output_too_large`) for `core/validation`.
-    """
+    """Return `output` after a round trip through JSON, and that JSON. Raises PermanentError."""
     if inspect.isawaitable(output) or inspect.isasyncgen(output):
         getattr(output, "close", lambda: None)()
         raise PermanentError("the output is a coroutine that was not run; return `asyncio.run(…)`", code="not_json")

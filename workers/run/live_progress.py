@@ -16,10 +16,8 @@ from swallowtail.workers.run.step_names import to_percent
 class LiveProgress:
     """The progress of one run. It never decreases; at most `rate` values a second are published, the last one always.
 
-    The thread of the run reports values; the thread of the heartbeat flushes the ones that the rate held back.
-
-    Args:
-        on_held_back: called when a value has to wait, so that the flushing thread learns when it is due.
+    The thread of the run reports values; the thread of the heartbeat, which `on_held_back` wakes, flushes those that
+    the rate held back.
     """
 
     def __init__(

@@ -69,11 +69,7 @@ class OpenSteps:
         return step in self._steps
 
     def find(self) -> OpenStep:
-        """Return the step that the caller belongs to.
-
-        Raises:
-            RuntimeError: no step is open, or several are and the caller belongs to none of them.
-        """
+        """Return the step that the caller belongs to. Raises RuntimeError without exactly one."""
         step, steps = _current.get(), list(self._steps)
         if step is not None:
             return step

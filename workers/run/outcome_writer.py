@@ -48,16 +48,10 @@ class OutcomeWriter:
         log.info("run_ended", became=status, how=outcome.end.value if outcome else "complete")
         return status
 
-    def write_without_result(self, outcome: Outcome) -> TaskStatus | None:
-        """Write an outcome once: the process of the run is about to be killed."""
-        return self.write(None, outcome)
-
     def _write_database_error(self, outcome: Outcome) -> TaskStatus | None:
         """Write that the database refused the end; if it refuses that as well, the lease runs out."""
         try:
-            if outcome.end is End.FAIL:
-                return self._rt.runs.fail(self._claim, outcome.error)
-            return self._rt.runs.retry_later(self._claim, outcome.error, outcome.delay)
+            return self._end(None, outcome)
         except (SwallowtailError, SQLAlchemyError) as error:
             log.error("end_not_written", reason=type(error).__name__)
             return None

@@ -28,12 +28,7 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ends early.
-
-    Attributes:
-        delay: seconds until the next attempt.
-        outside_steps: whether the error was raised by the agent's code outside of any step.
-    """
+    """How a run ends early: `delay` is in seconds, `outside_steps` marks an error outside of any step."""
 
     end: End
     error: Error
@@ -65,12 +60,9 @@ class PermanentError(Exception):
 
 
 class RunStopped(KeyboardInterrupt):
-    """The run is over. It passes through the agent's code; `except Exception` does not catch it.
+    """The run is over. An agent may clean up in `finally`; the next call of its context raises it again.
 
-    It is a KeyboardInterrupt because asyncio lets no other exception out: `gather(return_exceptions=True)` keeps the
-    rest as results.
-
-    An agent may clean up in `finally`. If it swallows the exception, the next call of its context raises it again.
+    It is a KeyboardInterrupt because `except Exception` must not catch it, and asyncio lets no other exception out.
     """
 
     def __init__(self, outcome: Outcome) -> None:

@@ -28,13 +28,7 @@ _SECONDS = re.compile(r"\d+(\.\d+)?")
 def outcome_of_error(
     error: BaseException, state: RunState, settings: Settings, *, tried: int, tries: int, step: str | None = None
 ) -> Outcome:
-    """Return how the run ends after an exception of the agent's code.
-
-    Args:
-        tried: how often the code was tried, this time included.
-        tries: how often it may be tried.
-        step: key of the step that raised it; None for code outside of steps.
-    """
+    """Return how the run ends after the `tried`th exception of a step, or of code outside of steps."""
     if state.timed_out or isinstance(error, SoftTimeLimitExceeded):
         return TIMED_OUT
     described = describe(error)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, TERMINATED, WORKER_STOPPED, Outcome, RunStopped
@@ -14,11 +12,7 @@ from swallowtail.workers.run.shared_memory import RunSlot
 
 
 class RunState:
-    """The state of one run that its signal handlers, its heartbeat and its context share.
-
-    Args:
-        slot: where other processes of the worker extend the lease and announce a stop.
-    """
+    """The state of one run that its signal handlers, its heartbeat and its context share."""
 
     def __init__(self, slot: RunSlot, settings: Settings) -> None:
         self.slot = slot
@@ -51,12 +45,6 @@ class RunState:
                 self._cancelled_at = time.monotonic()
         self.changed.set()
 
-    @contextmanager
-    def extending(self) -> Iterator[Callable[[bool], None]]:
-        """Time a write that extends the lease. Pass to the yielded function whether a cancel was requested."""
-        began = time.monotonic()
-        yield lambda cancel_requested: self.extend(began, cancel_requested)
-
     def lose_lease(self) -> None:
         """Record that another run may hold the task."""
         self._lease_lost = True
@@ -76,7 +64,7 @@ class RunState:
         if self._cancelled_at is not None:
             return CANCELLED
         if self.terminated:
-            return WORKER_STOPPED if self.slot.is_stopping else TERMINATED
+            return WORKER_STOPPED if self.slot.memory.is_stopping else TERMINATED
         return None
 
     def forced_outcome(self) -> Outcome | None:
@@ -88,7 +76,7 @@ class RunState:
     def check(self, *, between_steps: bool = False) -> None:
         """Raise RunStopped if the run has to end; between two steps it also ends when its worker stops."""
         outcome = self.outcome()
-        if outcome is None and between_steps and self.slot.is_stopping and not self.is_finishing:
+        if outcome is None and between_steps and self.slot.memory.is_stopping and not self.is_finishing:
             outcome = WORKER_STOPPED
         if outcome is not None:
             raise RunStopped(outcome)

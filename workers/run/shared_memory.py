@@ -35,71 +35,57 @@ class RunSlot:
     """The part of the memory that belongs to one pool child, and so to one run at a time."""
 
     def __init__(self, memory: SharedMemory, number: int) -> None:
-        self._memory = memory
+        self.memory = memory
         self._first = number * _WORDS
 
     def open(self, run: RunIdentity) -> None:
         """Record that a run begins."""
         self.record_heartbeat(0.0)
-        self._memory.numbers[self._first + _EXTENSION] = 0.0
+        self.memory.numbers[self._first + _EXTENSION] = 0.0
         text = json.dumps([run.pid, run.task_id, run.token]).encode()
         start = (self._first + _IDENTITY) * _WORD
         if len(text) > (_WORDS - _IDENTITY) * _WORD:
             return
-        self._memory.bytes[start : start + len(text)] = text
+        self.memory.bytes[start : start + len(text)] = text
         self.record_heartbeat(time.monotonic())
         # Last: a process that reads a length finds the whole identity.
-        self._memory.numbers[self._first + _LENGTH] = float(len(text))
+        self.memory.numbers[self._first + _LENGTH] = float(len(text))
 
     def close(self) -> None:
         """Record that the run is over."""
-        self._memory.numbers[self._first + _LENGTH] = 0.0
+        self.memory.numbers[self._first + _LENGTH] = 0.0
 
     def read(self) -> RunIdentity | None:
         """Return the run in this slot, or None without one."""
-        length = int(self._memory.numbers[self._first + _LENGTH])
+        length = int(self.memory.numbers[self._first + _LENGTH])
         start = (self._first + _IDENTITY) * _WORD
         try:
-            return RunIdentity(*json.loads(self._memory.bytes[start : start + length])) if length else None
+            return RunIdentity(*json.loads(self.memory.bytes[start : start + length])) if length else None
         except (ValueError, TypeError):
             # The next run was being written at this moment.
             return None
 
     def record_heartbeat(self, moment: float) -> None:
         """Record that the run itself extended its lease at this moment."""
-        self._memory.numbers[self._first + _HEARTBEAT] = moment
+        self.memory.numbers[self._first + _HEARTBEAT] = moment
 
     def record_extension(self, moment: float) -> None:
         """Record that another process extended the lease of the run at this moment."""
-        self._memory.numbers[self._first + _EXTENSION] = moment
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the worker is stopping."""
-        return self._memory.is_stopping
-
-    @property
-    def stopping_since(self) -> float:
-        """When the worker began to stop; 0 before that."""
-        return self._memory.numbers[0]
+        self.memory.numbers[self._first + _EXTENSION] = moment
 
     @property
     def last_heartbeat(self) -> float:
         """When the run itself last extended its lease."""
-        return self._memory.numbers[self._first + _HEARTBEAT]
+        return self.memory.numbers[self._first + _HEARTBEAT]
 
     @property
     def last_extension(self) -> float:
         """When another process last extended the lease of the run; 0 for never."""
-        return self._memory.numbers[self._first + _EXTENSION]
+        return self.memory.numbers[self._first + _EXTENSION]
 
 
 class SharedMemory:
-    """The memory that the processes of a worker share.
-
-    Args:
-        descriptor: file descriptor of the memory of another process; None creates new memory.
-    """
+    """The memory that the processes of a worker share: new, or that of the process with this file descriptor."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         self.descriptor = _create_file() if descriptor is None else descriptor
@@ -111,6 +97,10 @@ class SharedMemory:
     def is_stopping(self) -> bool:
         """Whether the worker is stopping."""
         return self.numbers[0] != 0.0
+
+    def is_stopping_for(self, seconds: float) -> bool:
+        """Return whether the worker has been stopping for this long."""
+        return self.is_stopping and time.monotonic() >= self.numbers[0] + seconds
 
     def announce_stop(self) -> None:
         """Record that the worker is stopping; only the first call counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -27,11 +28,7 @@ def write_once(write: Callable[[], Any]) -> Any:
 
 
 class StepWriter:
-    """The writes of one run's steps. Each raises RunStopped when the run has to end.
-
-    Attributes:
-        outcome: how the run ends, once that is decided.
-    """
+    """The writes of one run's steps. Each raises RunStopped when the run has to end."""
 
     def __init__(
         self, claim: Claim, runs: RunWriter, settings: Settings, state: RunState, live: LiveProgress, write: Write
@@ -93,9 +90,9 @@ class StepWriter:
             self._guard(self._runs.heartbeat, *pending)
 
     def _write(self, write: Callable[..., StepWrite], *args: Any, **named: Any) -> StepWrite:
-        with self._state.extending() as extended:
-            wrote: StepWrite = self._guard(write, *args, **named)
-            extended(wrote.cancel_requested)
+        began = time.monotonic()
+        wrote: StepWrite = self._guard(write, *args, **named)
+        self._state.extend(began, wrote.cancel_requested)
         self._live.note_event(wrote.seq, wrote.epoch)
         return wrote
 

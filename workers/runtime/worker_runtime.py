@@ -83,11 +83,7 @@ def close_runtime() -> None:
 
 @contextmanager
 def short_lived_runtime() -> Iterator[Runtime]:
-    """Yield a runtime for the main process that times out early, since the pool waits, and is closed at the end.
-
-    Raises:
-        Unavailable: the database stayed away for a heartbeat or two; the sweeper finds what was not written.
-    """
+    """Yield a runtime for the main process, which soon raises Unavailable when the database is away: the pool waits."""
     patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
     short = Runtime.build(deployment_settings().model_copy(update={"database_wait": patience}))
     _runtimes[os.getpid()] = short

@@ -9,7 +9,7 @@ import pytest
 from celery.worker.consumer import Consumer
 
 from swallowtail.app.core.ledger.outbox import RUN_TASK
-from swallowtail.workers.broker import wakeup_trust
+from swallowtail.workers.broker import message_check
 from swallowtail.workers.broker.message_check import CheckedConsumer
 from tests.harness.settings import make_settings
 
@@ -41,7 +41,7 @@ def test_an_unsigned_wake_up_has_the_limits_of_an_agent(
 ) -> None:
     handled: list[Any] = []
     monkeypatch.setattr(Consumer, "create_task_handler", lambda _: handled.append)
-    monkeypatch.setattr(wakeup_trust, "known_time_limits", lambda: [(660, 600), (30, 20), (7260, 7200)])
+    monkeypatch.setattr(message_check, "known_time_limits", lambda: [(660, 600), (30, 20), (7260, 7200)])
     CheckedConsumer.create_task_handler(object.__new__(CheckedConsumer))(Message(requested))
     [message] = handled
     assert message.headers["timelimit"] == expected
@@ -52,8 +52,8 @@ def test_the_limits_of_a_worker_are_those_of_its_settings_and_of_its_agents(monk
         soft_time_limit, hard_time_limit = 7200.0, None
 
     with monkeypatch.context() as patch:
-        patch.setattr(wakeup_trust, "agents", lambda: {"long": Spec})
-        patch.setattr(wakeup_trust, "settings", lambda: make_settings())
-        wakeup_trust.known_time_limits.cache_clear()
-        assert wakeup_trust.known_time_limits() == [(660, 600), (7260, 7200)]
-    wakeup_trust.known_time_limits.cache_clear()
+        patch.setattr(message_check, "agents", lambda: {"long": Spec})
+        patch.setattr(message_check, "settings", lambda: make_settings())
+        message_check.known_time_limits.cache_clear()
+        assert message_check.known_time_limits() == [(660, 600), (7260, 7200)]
+    message_check.known_time_limits.cache_clear()

@@ -59,7 +59,7 @@ def test_a_document_comes_back_as_it_is() -> None:
         ("text/x-rst; charset='utf-8'", "utf-8"),
     ],
 )
-def test_what_the_server_says_of_a_document_is_handed_on_and_not_believed(kind: str, charset: str | None) -> None:
+def test_the_headers_of_a_document_are_passed_on_as_hints(kind: str, charset: str | None) -> None:
     document = fetch(page(b"x", kind))
     assert (document.content_type, document.charset, document.body) == (kind.partition(";")[0], charset, b"x")
 

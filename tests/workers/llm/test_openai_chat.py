@@ -16,19 +16,14 @@ from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.llm.engine import open_provider
 from swallowtail.workers.llm.offline import OfflineProvider
 from swallowtail.workers.llm.openai_chat import OpenAIProvider
-from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, ProviderError
+from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, Platform, ProviderError
 from swallowtail.workers.run.context import PermanentError
 from tests.harness.settings import make_settings
 from tests.workers.agents.briefs import campaign
 from tests.workers.llm.servers import DONE, Handler, WebServer, chunk, serving, stream
 
 REQUEST = DraftRequest(
-    label="X",
-    limit=280,
-    target=280,
-    measure=len,
-    max_hashtags=2,
-    layout="line",
+    platform=Platform("x", "X", 280, 280, len, 2, "line"),
     title="Aurora One",
     facts=(Fact("The lamp costs 149 euros."), Fact("It is made in Ghent.")),
     hashtags=("#AuroraOne",),

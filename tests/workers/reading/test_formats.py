@@ -33,7 +33,7 @@ from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx, pdf
     ],
     ids=str,
 )
-def test_the_format_is_found_by_the_content(source: str, expected: str) -> None:
+def test_the_content_decides_the_format(source: str, expected: str) -> None:
     assert find_text_format(source) == expected
     assert find_text_format(source, "text/plain", "brief.txt") == expected
 
@@ -172,7 +172,7 @@ def test_an_e_mail_is_read_without_its_head_what_it_quotes_and_its_signature() -
     )
 
 
-def test_the_text_of_an_e_mail_is_decoded_whatever_its_parts_are() -> None:
+def test_the_text_of_an_e_mail_is_decoded_in_any_form() -> None:
     more = "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=x\n"
     body = (
         "--x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"

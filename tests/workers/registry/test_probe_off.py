@@ -55,7 +55,7 @@ def test_a_release_removes_its_card_and_submissions_are_refused(
     assert kinds[0] - kinds[1] == {PROBE}
 
 
-def test_a_process_that_has_it_off_takes_none_whatever_others_publish(tmp_path: Path) -> None:
+def test_a_process_without_the_probe_runs_none_that_others_publish(tmp_path: Path) -> None:
     runtime = Runtime.build(make_settings(var_dir=tmp_path, auth="required"))
     create_tables(runtime.db.engine)
     with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):

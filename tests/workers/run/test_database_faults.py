@@ -1,4 +1,4 @@
-"""A database that refuses a write of ours is not the agent's error: the task is tried again, and clients see no details."""
+"""A task is tried again if the database refuses a write of ours, and clients see no details."""
 
 from __future__ import annotations
 

@@ -100,11 +100,11 @@ def test_a_run_of_a_worker_that_stops_waits_for_as_long_as_the_grace_lasts(
     def stop() -> None:
         wait_until(lambda: refusing.met >= 3, "the write was refused a few times")
         memory.announce_stop()
-        since, met = memory.slot(0).stopping_since, refusing.met
+        since, met = memory.numbers[0], refusing.met
         if grace:
             wait_until(lambda: refusing.met >= met + 3, "the worker stops, and the run still waits")
             memory.announce_stop()
-            assert memory.slot(0).stopping_since == since <= time.monotonic(), "announced again"
+            assert memory.numbers[0] == since <= time.monotonic(), "announced again"
             # As if the grace had passed.
             memory.numbers[0] -= 2 * grace
 

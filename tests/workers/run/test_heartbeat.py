@@ -150,16 +150,14 @@ def test_a_write_extends_the_lease(new_run: NewRun) -> None:
     run.writer.hang.clear()
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
-        with run.state.extending() as extended:
-            extended(False)
+        run.state.extend(time.monotonic(), False)
         time.sleep(0.01)
     run.state.check()
 
 
 def test_a_write_that_finds_a_cancel_ends_the_run(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    with run.state.extending() as extended:
-        extended(True)
+    run.state.extend(time.monotonic(), True)
     with stopped_with(CANCELLED):
         run.state.check()
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from swallowtail.workers.agents.campaign.platforms import PLATFORMS, PlatformName
-from swallowtail.workers.llm.provider import Tone
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
+from swallowtail.workers.llm.provider import PlatformName, Tone
 
 MAX_BRIEF = 100_000
 #: Longest file in base64 characters; `SWALLOWTAIL_MAX_BODY_BYTES` limits the whole input first.

@@ -7,9 +7,9 @@ from typing import Any
 
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.manager import brand_rules
-from swallowtail.workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.engine import open_provider
-from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding
+from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, Platform, PlatformName
 from swallowtail.workers.llm.wording import hashtags
 from swallowtail.workers.reading.blocks import clean
 from swallowtail.workers.run.context import Context
@@ -25,9 +25,7 @@ def generate_content(
 ) -> dict[str, Any]:
     """Write a post, or its next version: `{platform, label, text, length, limit, hashtags, provider, model}`.
 
-    `returned` is None in the first round, then the Editor's `{text, findings}`. Raises PermanentError or ProviderError
-    from the text engine.
-
+    `returned` is None in the first round, then the Editor's `{text, findings}`. Raises PermanentError, ProviderError.
     """
     platform = PLATFORMS[name]
     provider = open_provider()
@@ -60,17 +58,11 @@ def _request(
     research: dict[str, Any],
     returned: dict[str, Any] | None,
 ) -> DraftRequest:
-    facts = tuple(Fact(fact["text"], fact["position"], fact["grade"]) for fact in research["facts"])
     returned = returned or {"text": "", "findings": []}
     return DraftRequest(
-        label=platform.label,
-        limit=platform.limit,
-        target=platform.target,
-        measure=platform.measure,
-        max_hashtags=platform.max_hashtags,
-        layout=platform.layout,
+        platform=platform,
         title=source["title"],
-        facts=facts,
+        facts=tuple(Fact(**fact) for fact in research["facts"]),
         hashtags=tuple(research["hashtags"][: platform.max_hashtags]),
         tone=task_input.tone,
         audience=clean(task_input.audience),

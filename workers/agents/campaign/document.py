@@ -75,7 +75,6 @@ def _title(blocks: list[Block]) -> str:
     """Return the first heading of the highest level, else the start of the first block; without the word *brief*.
 
     The heading of one of several sections is no title, except a main heading above everything.
-
     """
     headings = sorted((block.level, index) for index, block in enumerate(blocks) if block.kind == "heading")
     if not blocks:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from swallowtail.workers.agents.campaign.brief import BrandRules, CampaignInput
-from swallowtail.workers.agents.campaign.platforms import PLATFORMS, Platform
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.agents.campaign.readability import reading_grade
-from swallowtail.workers.llm.provider import Finding
+from swallowtail.workers.llm.provider import Finding, Platform
 from swallowtail.workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, leftovers, mentions
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")

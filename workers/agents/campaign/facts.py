@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from swallowtail.workers.agents.campaign.readability import reading_grade
+from swallowtail.workers.llm.provider import Fact
 from swallowtail.workers.llm.wording import leftovers
 from swallowtail.workers.reading.alphabets import UNSPACED, width
 from swallowtail.workers.reading.blocks import Block
@@ -71,25 +72,11 @@ _ORDINAL_STOP = frozenset(["da", "de", "cs", "et", "fi", "hr", "hu", "no", "pl",
 _ORDINAL = re.compile(r"(?:^|\s)\d{1,2}\.$")
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredFact:
-    """A sentence quoted from the source: `position` counts sentences from 0; a higher `score` says more."""
-
-    text: str
-    position: int
-    score: float
-    grade: float
-
-
-def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") -> list[ScoredFact]:
-    """Return the sentences that say most, the best first, none nearly a repetition and none with markup.
-
-    If no sentence of the source can stand alone, return its first lines.
-
-    """
+def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") -> list[Fact]:
+    """Return the sentences that say most, the best first; the first lines if no sentence can stand alone."""
     sentences = _sentences(blocks, language)
     scored = [
-        ScoredFact(text, position, _score(text, kind, position, len(sentences), phrases), reading_grade(text))
+        Fact(text, position, _score(text, kind, position, len(sentences), phrases), reading_grade(text))
         for position, (text, kind) in enumerate(sentences)
     ]
     scored = [_leaning(fact, language) for fact in scored]
@@ -98,7 +85,7 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
     whole = [fact for fact in proper if SHORTEST <= width(fact.text) <= LONGEST and _is_whole(fact.text)]
     usable = [fact for fact in whole if not instruction.match(fact.text)]
     ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
-    chosen: list[ScoredFact] = []
+    chosen: list[Fact] = []
     for fact in ranked:
         if len(chosen) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in chosen):
             chosen.append(fact)
@@ -164,7 +151,7 @@ def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) 
     return round(score, 4)
 
 
-def _leaning(fact: ScoredFact, language: str) -> ScoredFact:
+def _leaning(fact: Fact, language: str) -> Fact:
     """Return `fact` with a lower score if it refers to a sentence before it."""
     leans = _beginning(_DEPENDENT, language).match(fact.text) is not None
     return replace(fact, score=round(fact.score - 0.9 * leans, 4))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from swallowtail.workers.agents.campaign.phrases import find_joined_names
+from swallowtail.workers.agents.campaign.phrases import find_joined_names, folded
 from swallowtail.workers.reading.alphabets import UNSPACED_LANGUAGES
 from swallowtail.workers.reading.blocks import Block
 
@@ -42,7 +42,7 @@ class Names:
         body = [block.text for block in blocks if block.kind != "heading"]
         self._text = "\n".join(body)
         self._language = language
-        self._title = _fold(title)
+        self._title = folded(title)
         self._joined = frozenset(find_joined_names(self._text, language, title))
         self._quoted = {" ".join(quotation.casefold().split()) for quotation in _QUOTED.findall(self._text)}
 
@@ -71,7 +71,7 @@ class Names:
 
     def _is_subject(self, phrase: str) -> bool:
         """Return whether the title contains it and an article before it shows that it is a noun."""
-        if _fold(phrase) not in self._title:
+        if folded(phrase) not in self._title:
             return False
         if self._language == "de" and not any(word[0] == word[0].lower() for word in phrase.split()):
             return True  # nouns, by their capital letters
@@ -80,9 +80,3 @@ class Names:
             return False
         shown = rf"\b(?:{articles})\s{re.escape(phrase)}{_END}"
         return re.search(shown, self._text, re.IGNORECASE | re.MULTILINE) is not None
-
-
-def _fold(text: str) -> str:
-    """Return the words of a text in lower case, with a space around each."""
-    words = re.findall(r"\w+", text.casefold())
-    return f" {' '.join(words)} "

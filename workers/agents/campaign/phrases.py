@@ -53,12 +53,10 @@ _ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell?|nell|sull
 #: Lists that YAKE names differently.
 _YAKE_NAMES = {"cs": "cz"}
 
-
 #: Marks of a name in such scripts: quoted, in Latin letters with a capital one, or in katakana.
 _QUOTED = re.compile(r"[「『《【“]([^「」『』《》【】“”。、，！？\s]{2,20})[」』》】”]")
 _LATIN = re.compile(r"[A-Z][A-Za-z0-9&+.-]+(?: (?:[A-Z0-9][A-Za-z0-9&+.-]*))*")
 _KATAKANA = re.compile("[\u30a1-\u30fa\u30fc]{3,}(?:・[\u30a1-\u30fa\u30fc]{2,})*")
-
 
 #: Small words within names, by language; some French and Italian ones end with an apostrophe.
 _JOINING = {
@@ -77,7 +75,6 @@ def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
     """Return repeated names whose words are joined by small ones (*Bank of Norway*), the most frequent first.
 
     In German, where every noun has a capital letter, the title must contain them too.
-
     """
     joining = _JOINING.get(language or "en")
     if joining is None:
@@ -103,7 +100,6 @@ def find_phrases(
     """Return key phrases of one to four words, the most relevant first, as the source spells them.
 
     `wanted` returns for the words of a phrase, without articles at its ends, whether it is relevant.
-
     """
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     title = blocks[0].text if blocks and blocks[0].level else ""
@@ -111,8 +107,8 @@ def find_phrases(
         names = find_marked_names(text, title)
         return [name for name in names if wanted is None or wanted(name.split())][:MAX_PHRASES]
     joined = find_joined_names(text, language, title)
-    folded = _folded(text)
-    enough = 2 if folded.count(" ") > LONG_TEXT else 1
+    words_of_text = folded(text)
+    enough = 2 if words_of_text.count(" ") > LONG_TEXT else 1
     chosen: list[str] = []
     for phrase in [
         *joined,
@@ -120,7 +116,7 @@ def find_phrases(
         *sorted(_keywords(text, language), key=lambda phrase: " " not in phrase),
     ]:
         words = _words(phrase)
-        often = folded.count(_folded(phrase))
+        often = words_of_text.count(folded(phrase))
         needed = enough + 1 if len(words) == 1 and enough > 1 else enough
         if (
             often >= needed
@@ -133,11 +129,7 @@ def find_phrases(
 
 
 def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
-    """Return hashtags in CamelCase (so that screen readers separate the words), the most relevant first.
-
-    Articles and the like at the ends are left out.
-
-    """
+    """Return hashtags in CamelCase, without articles at their ends, the most relevant first."""
     tags: dict[str, str] = {}
     used: list[list[str]] = []
     for phrase in phrases:
@@ -187,7 +179,7 @@ def _keywords(text: str, language: str) -> list[str]:
     return [" ".join(phrase.split()) for phrase, _score in extractor.extract_keywords(text)]
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return the words of a text in lower case, with a space around each."""
     return f" {' '.join(re.findall(_WORD, text.casefold()))} "
 

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
-from swallowtail.workers.llm.provider import Layout
+from swallowtail.workers.llm.provider import Platform, PlatformName
 from swallowtail.workers.llm.wording import URL
-
-PlatformName = Literal["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
 
 #: Length that X and Mastodon count for every link, since both shorten it.
 LINK_LENGTH = 23
@@ -26,19 +21,6 @@ _SINGLE_ON_X = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 _SHORTENED = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,24}(?=[:/?#]|$)", re.IGNORECASE)
 #: Text without a scheme that X turns into a link, such as `example.com`.
 _BARE_LINK = re.compile(r"(?<![\w@./-])(?:[a-z0-9-]+\.)+[a-z]{2,24}(?![\w.])", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """One platform's rules. `limit` and `target` are in its own count; `target` is the length that reads well there."""
-
-    name: PlatformName
-    label: str
-    limit: int
-    target: int
-    measure: Callable[[str], int]
-    max_hashtags: int
-    layout: Layout
 
 
 def count_characters(text: str) -> int:

@@ -16,9 +16,7 @@ def package(
 ) -> dict[str, Any]:
     """Return the campaign as JSON, with the same as Markdown under `markdown`.
 
-    `language` is an ISO 639-1 code, None if it was not clear. `needs_attention` is true if a post still breaks a rule
-    after the last round; its `findings` say which.
-
+    `language` is an ISO 639-1 code, or None; `needs_attention` is true if a post has `findings`.
     """
     facts = sorted(research["facts"], key=lambda fact: fact["position"])
     result: dict[str, Any] = {

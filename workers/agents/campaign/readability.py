@@ -11,12 +11,10 @@ _BULLET = re.compile(r"^\s*(?:[•→\-*–]|\d{1,2}[.)])\s+")
 
 
 def reading_grade(text: str) -> float:
-    """Return the Automated Readability Index of `text` to one decimal, at least 0: the US school grade of its readers.
+    """Return the Automated Readability Index of `text`, at least 0; a text in a script without spaces has 0.
 
-    Links, hashtags, emoji and bullets are left out, and every line counts as a sentence. The index only needs letters,
-    words and sentences; the better known Flesch-Kincaid grade needs a pronunciation dictionary.
-    A text in a script without spaces between words has grade 0.
-
+    Links, hashtags, emoji and bullets are left out, and every line counts as a sentence. Unlike the better known
+    Flesch-Kincaid grade, the index needs no pronunciation dictionary.
     """
     if count_unspaced(text) > 0.3 * len(text):
         return 0.0

@@ -20,11 +20,9 @@ from swallowtail.workers.run.context import PermanentError
 
 
 def read_source(task_input: CampaignInput) -> dict[str, Any]:
-    """Return the source as blocks of clean text: `{title, origin, format, language, words, characters, cut, left_out,
-    blocks}`.
+    """Return `{title, origin, format, language, words, characters, cut, left_out, blocks}` of the source.
 
     Raises PermanentError if it contains no text or its URL cannot be read, FetchError if another try may succeed.
-
     """
     reading, origin = _read(task_input)
     document = make_document(reading)
