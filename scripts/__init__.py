@@ -1,1 +1,1 @@
-"""Command-line entrances."""
+"""The supervisor of one machine, the `swallowtail` command, and the report of known vulnerabilities."""

@@ -1,7 +1,7 @@
-"""Reports known vulnerabilities of installed packages, by pip-audit and `npm audit`, and the packages that they did not check.
+"""Reports known vulnerabilities of installed packages, and the packages that were not checked.
 
-`scripts/audit` runs it. A result counts only for the packages that were checked: the report shows their number, and a run
-that checked none fails with an exit code of its own.
+`scripts/audit` runs it. It calls pip-audit and `npm audit`. A result counts only for the packages that were checked:
+the report shows their number, and a run that checked none fails with an exit code of its own.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def read_pip_audit(answer: str, problem: str) -> AuditResult:
     checked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
     unchecked = [package for package in packages if package not in checked]
     known = [
-        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(vulnerability, 'id')}, fixed in {_fixed_in(vulnerability)}"
+        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(entry, 'id')}, fixed in {_fixed_in(entry)}"
         for package in checked
-        for vulnerability in package["vulns"]
+        for entry in package["vulns"]
     ]
     if not checked:
         reason = _dig(unchecked[0], "skip_reason") if unchecked else "there are no packages"

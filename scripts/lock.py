@@ -16,11 +16,7 @@ class LockHeld(Exception):
 
 
 def acquire_lock(path: Path, *, wait: bool = False) -> int:
-    """Acquire the lock and return its open file. The system releases it when the last process that has the file open ends.
-
-    Raises:
-        LockHeld: another process has it, and `wait` is not set.
-    """
+    """Acquire the lock until no process has the returned file open. Raises LockHeld unless `wait` is set."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,27 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from swallowtail.app.core.errors import SettingsError
+
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)")
 
 
-class ProcfileError(Exception):
-    """The Procfile has a line with an error; the message names it."""
-
-
 def read_procfile(path: Path) -> dict[str, str]:
-    """Return the commands by name, in the order of the file, without blank lines and comments.
-
-    Raises:
-        ProcfileError: a line is not `name: command`, or a name comes twice.
-    """
+    """Return the commands by name, in the order of the file, without blank lines and comments. Raises SettingsError."""
     commands: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise ProcfileError(f"{path.name}, line {number}: expected `name: command`")
+            raise SettingsError(f"{path.name}, line {number}: expected `name: command`")
         if match["name"] in commands:
-            raise ProcfileError(f"{path.name}, line {number}: {match['name']} is listed twice")
+            raise SettingsError(f"{path.name}, line {number}: {match['name']} is listed twice")
         commands[match["name"]] = match["command"]
     return commands

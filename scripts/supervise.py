@@ -24,7 +24,7 @@ from swallowtail.scripts.embedded_redis import prepare_address, prepare_director
 from swallowtail.scripts.free_ports import is_free
 from swallowtail.scripts.lock import LockHeld, acquire_lock
 from swallowtail.scripts.process_output import Lines
-from swallowtail.scripts.procfile import ProcfileError, read_procfile
+from swallowtail.scripts.procfile import read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER, RELEASE, WEB = "redis", "release", "web"
@@ -155,16 +155,9 @@ def main() -> None:
         hold_lock(settings)
     except SettingsError as wrong:
         sys.exit(wrong.message)
-    except ProcfileError as wrong:
-        sys.exit(str(wrong))
     if settings.port and not is_free(settings.port):
         sys.exit(f"Port {settings.port} is used by another program. Set SWALLOWTAIL_PORT to a free one.")
-    sys.exit(asyncio.run(supervise(settings, commands)))
-
-
-async def supervise(settings: Settings, commands: dict[str, str]) -> int:
-    """Run a supervisor in an event loop."""
-    return await Supervisor(settings, commands).run()
+    sys.exit(asyncio.run(Supervisor(settings, commands).run()))
 
 
 def _answers(url: str) -> bool:

@@ -6,7 +6,6 @@ On a terminal the bars stay below the lines; a file or a pipe only gets the line
 from __future__ import annotations
 
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -61,9 +60,7 @@ class LiveDisplay:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def add_task(self, task: TaskSummary) -> None:

@@ -20,13 +20,7 @@ from swallowtail.scripts.cli.token_store import find_token
 
 @contextmanager
 def open_runtime() -> Iterator[Runtime]:
-    """Open the runtime with the settings of the environment, acting for the signed-in user.
-
-    Raises:
-        SettingsError: a setting cannot be used.
-        Unauthenticated: there is no token, or it has expired or was revoked.
-        Unavailable: there is no database file.
-    """
+    """Open the runtime for the signed-in user. Raises SettingsError, Unauthenticated, Unavailable."""
     with open_anonymous_runtime() as runtime:
         yield runtime.by(make_caller(_signed_in_actor(runtime)))
 
@@ -49,19 +43,10 @@ def open_runtime_as(operator: bool) -> Iterator[Runtime]:
     """Open the runtime for the operator, or for the signed-in user. Raises as `open_runtime` does."""
     if operator:
         with open_anonymous_runtime() as runtime:
-            yield as_operator(runtime)
+            yield runtime.by(make_caller(_operator()))
     else:
         with open_runtime() as runtime:
             yield runtime
-
-
-def as_operator(runtime: Runtime) -> Runtime:
-    """Return the runtime acting for the operator, who may do everything and is named in the audit log.
-
-    An account that can read the settings of a deployment can open its database and change everything there, so signing
-    in would protect nothing. The option `--as-operator` makes this explicit.
-    """
-    return runtime.by(make_caller(_operator()))
 
 
 def make_caller(actor: Actor) -> Caller:
@@ -70,6 +55,7 @@ def make_caller(actor: Actor) -> Caller:
 
 
 def _operator() -> Actor:
+    """Return the operator, who may do everything: an account that can read the settings can change the database."""
     return Actor("open", "operator", f"operator {_account_name()}"[:100], is_superuser=True)
 
 

@@ -6,13 +6,24 @@ from typing import Annotated
 
 import typer
 
+from swallowtail.app.core.validation import check_instance_id, check_task_id
+
 #: The largest event or entry number that the database can store.
 LARGEST = 2**63 - 1
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 WithLive = Annotated[bool, typer.Option("--live", help="With --json: also print progress within steps.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it ends.")]
+Instance = Annotated[
+    str,
+    typer.Argument(
+        metavar="INSTANCE", help="Id of the instance.", callback=lambda value: check_instance_id(value, "INSTANCE")
+    ),
+]
 InstanceId = Annotated[str, typer.Option("--instance", "-i", help="Id of the instance.")]
+TaskId = Annotated[
+    str, typer.Argument(metavar="TASK", help="Id of the task.", callback=lambda value: check_task_id(value, "TASK"))
+]
 Input = Annotated[
     str | None,
     typer.Option("--input", help="File with the input (.json) or the document for the agent; - reads standard input."),

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.schemas.identities import AuditEntryView, TokenView, UserView
+from swallowtail.app.core.schemas.identities import AuditEntryView, CreatedToken, MemberView, TokenView, UserView
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary, TaskView
@@ -108,6 +108,31 @@ def print_users(users: Iterable[UserView]) -> None:
     _print_table(("User", "Role", "State", "Issuer", "Created"), rows, "no users")
 
 
+def print_result(view: Mapping[str, Any], note: str, as_json: bool) -> None:
+    """Print what a command created or changed: as a line of JSON, or its id and a remark."""
+    if as_json:
+        print_json(view)
+    else:
+        print(view["id"])
+        print_note(note)
+
+
+def print_members(members: Iterable[MemberView]) -> None:
+    """Print the members of an instance as a table."""
+    rows = [(item["name"], item["role"], when(item["created_at"])) for item in members]
+    _print_table(("User", "Role", "Since"), rows, "no members")
+
+
+def print_secret(created: CreatedToken, as_json: bool) -> None:
+    """Print a new token: its secret, and until when it is valid."""
+    if as_json:
+        print_json(created)
+        return
+    token = created["token"]
+    print(created["secret"])
+    print_note(f"Token {token['id']}, valid until {when(token['expires_at'])}. It is not shown again.")
+
+
 def print_tokens(tokens: Iterable[TokenView]) -> None:
     """Print tokens as a table, without their secrets."""
     rows = [
@@ -115,13 +140,13 @@ def print_tokens(tokens: Iterable[TokenView]) -> None:
             item["id"],
             item["name"],
             "all your permissions" if item["acts"] is None else ", ".join(item["acts"]),
-            item["instance_id"] or "",
+            item["task_id"] or item["instance_id"] or "",
             when(item["expires_at"]),
             when(item["last_used_at"]),
         )
         for item in tokens
     ]
-    _print_table(("Token", "Name", "Allows", "Instance", "Until", "Last used"), rows, "no tokens")
+    _print_table(("Token", "Name", "Allows", "Only", "Until", "Last used"), rows, "no tokens")
 
 
 def print_agents(agents: Iterable[AgentView]) -> None:

@@ -19,11 +19,7 @@ def ask_name() -> str:
 
 
 def ask_password(prompt: str = "Password", *, twice: bool = False) -> str:
-    """Return a password, typed without echo (`twice` for a new one) or from the next line of standard input.
-
-    Raises:
-        InvalidInput: standard input has ended.
-    """
+    """Return a password, typed without echo (`twice` for a new one), or the next line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True))
     return _read_line("password")

@@ -20,12 +20,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def build_input(card: AgentView, source: str | None, options: Sequence[str], largest: int) -> dict[str, Any]:
-    """Return the input object from a file (or `-`) and `key=value` options, which take precedence.
-
-    Raises:
-        InvalidInput: a file cannot be read or used, or an option has no key.
-        TooLarge: the file has more than `largest` bytes.
-    """
+    """Return the input from a file (or `-`) and options, which take precedence. Raises InvalidInput, TooLarge."""
     task_input = {} if source is None else _from_source(card, source, largest)
     for option in options:
         _apply(task_input, card["input_schema"], option)

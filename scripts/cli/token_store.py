@@ -17,11 +17,7 @@ _LONGEST = 16_384
 
 
 def find_token(settings: Settings) -> str | None:
-    """Return the token of the environment, else the one that `login` stored; None without either.
-
-    Raises:
-        SettingsError: others can read the file, or this user cannot.
-    """
+    """Return the token of the environment, else the one that `login` stored. Raises SettingsError."""
     return settings.token.get_secret_value() or read_token(settings)
 
 

@@ -135,11 +135,8 @@ ARROWS = {
     "workers.reading": "core.config workers.run",
     "workers.llm": "core.config workers.reading workers.run",
     "workers.agents.campaign": "workers.llm workers.reading workers.run",
-    "workers.registry": (
-        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.process "
-        "core.runtime workers.run"
-    ),
-    "workers.agents": "workers.agents.campaign workers.registry workers.run",
+    "workers.registry": "core.config core.database core.errors core.ledger.agent_cards workers.run",
+    "workers.agents": "workers.agents.campaign workers.llm workers.registry workers.run",
     "workers.release": (
         "core.config core.database core.deployment core.errors core.logs core.runtime core.services workers.registry"
     ),
@@ -152,8 +149,8 @@ ARROWS = {
     "workers.broker": "core.ledger.outbox core.security workers.runtime",
     "workers.receivers": "core.ledger.claims core.ledger.outbox core.ledger.proposals signals workers.runtime",
     "workers.sweeper_process": (
-        "core.config core.deployment core.errors core.logs core.runtime workers.metrics workers.metrics_server "
-        "workers.registry workers.run workers.runtime"
+        "core.config core.coordination core.deployment core.errors core.logs core.process core.runtime "
+        "workers.metrics workers.metrics_server workers.run workers.runtime"
     ),
     "workers.celery_app": (
         "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process workers.broker "
@@ -167,11 +164,11 @@ ARROWS = {
     "scripts.audit_report": "",
     "scripts.banner": "core.config",
     "scripts.cli": (
-        "core.config core.deployment core.errors core.events core.identity core.logs core.runtime core.schemas "
-        "core.security core.states"
+        "core.config core.deployment core.errors core.events core.identity core.logs core.queries core.runtime "
+        "core.schemas core.security core.states core.validation"
     ),
     "scripts.cli.commands": (
-        "core.audit core.errors core.events core.identity core.ledger.agent_cards core.ledger.event_log "
+        "core.audit core.errors core.events core.identity core.ledger.agent_cards "
         "core.maintenance core.queries core.runtime core.schemas core.security core.services core.states "
         "core.tables core.validation scripts.cli"
     ),
@@ -180,7 +177,7 @@ ARROWS = {
     "scripts.lock": "",
     "scripts.embedded_redis": "core.config core.errors core.logs core.process scripts.free_ports scripts.lock",
     "scripts.process_output": "core.logs",
-    "scripts.procfile": "",
+    "scripts.procfile": "core.errors",
     "scripts.supervise": (
         "core.config core.database core.errors core.logs core.process scripts.banner scripts.embedded_redis "
         "scripts.free_ports scripts.lock scripts.process_output scripts.procfile"

@@ -70,7 +70,7 @@ class CommandLine:
         """Start the task as a worker does."""
         with self.runtime.db.read() as session:
             attempt = read_task(session, task_id)["attempt"]
-        claim = self.runtime.runs.claim(task_id, attempt + 1, "nobody@nowhere")
+        claim = self.runtime.runs.claim(task_id, attempt + 1, "worker@test")
         assert claim is not None
         return claim
 

@@ -62,6 +62,7 @@ TABLE = {
     "members set": Row(ADMINS, lambda domain: ["acme", domain.new_user(), "viewer"]),
     "members remove": Row(ADMINS, lambda domain: ["acme", domain.new_member()]),
     "front-end-tokens list": Row(ADMINS, lambda _: ["acme"]),
+    "front-end-tokens create": Row(ADMINS, lambda _: ["acme", "page"]),
     "front-end-tokens mint": Row(ADMINS, lambda _: ["acme", "page"]),
     "front-end-tokens revoke": Row(ADMINS, lambda domain: ["acme", domain.new_token()]),
     "artifact": Row(READERS, lambda domain: [domain.new_artifact()]),
@@ -126,7 +127,7 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("command", TABLE)
-def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, command: str) -> None:
+def test_each_role_gets_its_exit_code(callers_app: CallersApp, command: str) -> None:
     row = TABLE[command]
     expected = [row.done if code == "0" else int(code) for code in row.codes.split()]
     actual = [run(callers_app, who, command) for who in WHO]

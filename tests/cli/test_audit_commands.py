@@ -97,14 +97,17 @@ TABLE = {
         lambda _: [new_name(), "echo", "-i", "demo", "--every", "1h", "-s", "message=hi"],
     ),
     "schedule pause": AuditTrail([("demo", "schedule.write", "schedule")], lambda cli: [new_schedule(cli)]),
-    "schedule resume": AuditTrail([("demo", "schedule.write", "schedule")], lambda cli: [new_schedule(cli, paused=True)]),
+    "schedule resume": AuditTrail(
+        [("demo", "schedule.write", "schedule")], lambda cli: [new_schedule(cli, paused=True)]
+    ),
     "schedule remove": AuditTrail([("demo", "schedule.write", "schedule")], lambda cli: [new_schedule(cli)]),
     "members set": AuditTrail([("demo", "member.write", "user")], lambda cli: ["demo", new_user(cli), "viewer"]),
     "members remove": AuditTrail([("demo", "member.write", "user")], lambda cli: ["demo", new_member(cli)]),
+    "front-end-tokens create": AuditTrail([("demo", "token.mint", "token")], lambda _: ["demo", "page"]),
     "front-end-tokens mint": AuditTrail([("demo", "token.mint", "token")], lambda _: ["demo", "page"]),
     "front-end-tokens revoke": AuditTrail(
         [("demo", "token.revoke", "token")],
-        lambda cli: ["demo", new_token(cli, "front-end-tokens", "mint", "demo", "page")],
+        lambda cli: ["demo", new_token(cli, "front-end-tokens", "create", "demo", "page")],
     ),
     "policy set": AuditTrail([("demo", "policy.write", "policy")], lambda _: ["demo", "--secret-field", "iban"]),
     "instances export": AuditTrail([("demo", "instance.export", "instance")], lambda _: ["demo", "-o", "copy.jsonl"]),
@@ -124,7 +127,9 @@ TABLE = {
         [("", "token.revoke", "token")], lambda cli: [new_token(cli, "tokens", "create", "ci")]
     ),
     # A new token is stored, and the earlier one is revoked.
-    "login": AuditTrail([("", "token.mint", "token"), ("", "token.revoke", "token")], lambda _: ["boss"], PASSWORD + "\n"),
+    "login": AuditTrail(
+        [("", "token.mint", "token"), ("", "token.revoke", "token")], lambda _: ["boss"], PASSWORD + "\n"
+    ),
 }  # fmt: skip
 #: Commands with tests of their own below, since they end the session.
 ALONE = {"logout", "keys rotate"}

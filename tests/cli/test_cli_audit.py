@@ -18,11 +18,11 @@ pytestmark = pytest.mark.journey
 
 
 @pytest.mark.long
-def test_a_log_is_listed_verified_and_found_broken(deployment: Deployment) -> None:
+def test_a_log_is_listed_and_verified_and_a_change_is_detected(deployment: Deployment) -> None:
     rt = deployment.runtime()
     for number in range(3):
-        deed = AuditRecord("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
-        rt.db.run(partial(append, caller=Caller(OPEN, "rest", "192.0.2.1"), records=[deed], at=now()))
+        record = AuditRecord("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
+        rt.db.run(partial(append, caller=Caller(OPEN, "rest", "192.0.2.1"), records=[record], at=now()))
     listed = [json.loads(line) for line in deployment.cli("audit", "list", "-i", "demo", "--json").stdout.splitlines()]
     assert [entry["number"] for entry in listed] == [3, 2, 1]
     table = deployment.cli("audit", "list", "-i", "demo", "--limit", "2").stdout

@@ -19,7 +19,7 @@ def commands(group: TyperGroup, prefix: str = "") -> list[str]:
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             names += commands(command, f"{prefix}{name} ")
-        else:
+        elif not command.hidden:  # an earlier name of another command
             names.append(f"{prefix}{name}")
     return names
 

@@ -60,7 +60,7 @@ def test_a_policy_redacts_at_once(cli: CommandLine) -> None:
 
 REFUSED = [
     (("policy", "show", "nowhere"), 6, "there is no such instance"),
-    (("policy", "show", "a b"), 2, "instance_id"),
+    (("policy", "show", "a b"), 2, "INSTANCE"),
     (("policy", "set", "nowhere"), 6, "there is no such instance"),
     (("policy", "set", "demo", "--event-days", "-1"), 2, "event_days"),
     (("policy", "set", "demo", "--event-days", "soon"), 2, "--event-days"),
@@ -70,7 +70,7 @@ REFUSED = [
     (("policy", "set", "demo", "--secret-field", ""), 2, "secret_fields[0]"),
     (("policy", "set"), 2, "INSTANCE"),
     (("instances", "export", "nowhere"), 6, "there is no such instance"),
-    (("instances", "export", "a b"), 2, "instance_id"),
+    (("instances", "export", "a b"), 2, "INSTANCE"),
     (("instances", "export", "demo", "-o", "no/such/directory/file"), 2, "--output"),
     (("instances", "delete", "nowhere", "--confirm", "nowhere"), 6, "there is no such instance"),
     (("instances", "delete", "a b", "--confirm", "a b"), 2, "INSTANCE"),

@@ -13,6 +13,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Task
+from swallowtail.scripts.cli import reads
 from tests.cli.command_line import CommandLine, open_command_line
 
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"
@@ -98,7 +99,7 @@ def test_wrong_usage_ends_with_2(cli: CommandLine) -> None:
 
 
 def test_list_shows_the_latest_first_filters_and_pages(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWALLOWTAIL_MAX_PAGE_SIZE", "2")
+    monkeypatch.setattr(reads, "PAGE_SIZE", 2)
     ids = [cli.submit("--key", str(number)) for number in range(5)]
     cli.run("cancel", ids[0])
 

@@ -23,8 +23,8 @@ def test_a_pruned_log_is_verified_and_reports_the_pruned_entries(
     with open_command_line(tmp_path, monkeypatch, audit_keep_days=10) as cli:
         rt = cli.runtime
         for days in (30, 29, 1):
-            deed = AuditRecord("demo", "task.cancel", "task", f"t{days}", {})
-            rt.db.run(partial(append, caller=Caller(OPEN, "rest"), records=[deed], at=now() - timedelta(days=days)))
+            record = AuditRecord("demo", "task.cancel", "task", f"t{days}", {})
+            rt.db.run(partial(append, caller=Caller(OPEN, "rest"), records=[record], at=now() - timedelta(days=days)))
             if days == 30:
                 anchor = cli.run("audit", "verify", "-i", "demo").stdout.strip()
         assert delete_old_entries(rt, lambda: True) == 2

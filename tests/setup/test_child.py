@@ -76,7 +76,7 @@ def test_what_ends_is_started_again_after_growing_pauses() -> None:
     run(scene)
 
 
-def test_an_end_that_is_final_is_told_instead() -> None:
+def test_a_final_end_is_returned_instead() -> None:
     async def scene() -> None:
         recorded = RecordedChild("exit(2)")
         assert await recorded.child.keep_running(final=(2,)) == 2
@@ -85,7 +85,7 @@ def test_an_end_that_is_final_is_told_instead() -> None:
     run(scene)
 
 
-def test_one_that_was_told_to_stop_while_it_was_started_ends() -> None:
+def test_a_child_that_is_stopped_while_it_starts_ends() -> None:
     async def scene() -> None:
         recorded = RecordedChild("import time; time.sleep(600)")
         keeper = asyncio.create_task(recorded.child.keep_running())
@@ -167,7 +167,7 @@ def test_what_a_dead_one_leaves_behind_is_ended_before_the_next_start() -> None:
     run(scene)
 
 
-def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
+def test_nothing_is_started_again_after_a_stop() -> None:
     async def scene() -> None:
         recorded = RecordedChild(
             "pass", RestartPolicy(grace=PATIENCE, pause=PATIENCE * 10, pause_max=PATIENCE * 10, forget=60.0)
@@ -203,7 +203,7 @@ asyncio.run(child.run_once())
     run(scene)
 
 
-def test_ends_are_told_in_words() -> None:
+def test_ends_are_described_in_words() -> None:
     assert [describe(code) for code in (0, 3, -9, -99)] == [
         "with exit code 0",
         "with exit code 3",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.scripts.procfile import ProcfileError, read_procfile
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.scripts.procfile import read_procfile
 from tests.harness.program import ROOT
 
 
@@ -24,12 +25,12 @@ def test_it_gives_the_commands_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["web", "web:", ": serve", "we b: serve"])
 def test_it_names_the_line_that_it_cannot_read(tmp_path: Path, line: str) -> None:
-    with pytest.raises(ProcfileError, match="Procfile, line 2: expected"):
+    with pytest.raises(SettingsError, match="Procfile, line 2: expected"):
         read_procfile(write(tmp_path, f"redis: serve\n{line}\n"))
 
 
 def test_it_refuses_a_name_that_comes_twice(tmp_path: Path) -> None:
-    with pytest.raises(ProcfileError, match="line 2: web is listed twice"):
+    with pytest.raises(SettingsError, match="line 2: web is listed twice"):
         read_procfile(write(tmp_path, "web: a\nweb: b\n"))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
-from swallowtail.scripts.supervise import supervise
+from swallowtail.scripts.supervise import Supervisor
 from tests.harness.ports import free_port
 from tests.harness.settings import make_settings
 
@@ -69,7 +69,7 @@ def start(settings: Settings, *, patience: float, code: int = 0) -> tuple[int, l
     async def run() -> int:
         stopper = asyncio.create_task(stop_after("worker", starts))
         try:
-            return await supervise(settings, commands)
+            return await Supervisor(settings, commands).run()
         finally:
             stopper.cancel()
 

@@ -106,7 +106,7 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_run_that_it_stops_is_handed_over_before_anything_is_killed(var: Path) -> None:
+def test_a_run_that_it_stops_is_requeued_before_anything_is_killed(var: Path) -> None:
     with Up(var, SWALLOWTAIL_SHUTDOWN_GRACE="0.5").start() as up:
         made = httpx2.post(
             f"{up.url}/api/v1/instances/demo/tasks",
@@ -130,7 +130,7 @@ def test_a_second_start_serves_what_the_first_left(var: Path) -> None:
         made = httpx2.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
         assert first.terminate() == 0
     with Up(var, "second").start() as second:
-        assert "the instance demo is there" in second.log_text()
+        assert "the instance demo exists" in second.log_text()
         assert httpx2.get(f"{second.url}/api/v1/instances/{made['id']}", timeout=60).json()["name"] == "Kept"
         sessions = list(second.children())
         assert second.terminate() == 0

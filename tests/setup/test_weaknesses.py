@@ -92,7 +92,7 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_a_package_of_which_it_is_not_said_that_somebody_was_asked_was_not_asked(odd: Any) -> None:
+def test_a_package_without_a_valid_report_counts_as_not_checked(odd: Any) -> None:
     assert read_pip_audit(json.dumps({"dependencies": [odd] * 3}), "").code == NOT_CHECKED
     partly = read_pip_audit(json.dumps({"dependencies": [odd, SOUND]}), "")
     assert (partly.code, partly.lines[0]) == (CLEAN, "pip-audit: 0 known against 1 packages")

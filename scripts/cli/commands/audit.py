@@ -12,20 +12,16 @@ import typer
 from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.security.permissions import require, require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup, ExitCode
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import LARGEST, AsJson
-from swallowtail.scripts.cli.paging import read_pages
 from swallowtail.scripts.cli.printing import print_audit, print_json, print_list, print_note, readable
+from swallowtail.scripts.cli.reads import open_reads, read_pages
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Read the audit log and verify its integrity.")
-
-#: Entries that are read at once.
-PAGE_SIZE = 500
 
 Instance = Annotated[
     str | None,
@@ -49,11 +45,9 @@ def show_entries(
     """List entries of the audit log, latest first."""
     wanted = Wanted(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
     scope = _scope(instance)
-    with open_runtime() as runtime, runtime.db.read() as session:
-        reads = AuthorizedReads(session, runtime.caller.actor)
+    with open_reads() as reads:
         read = reads.system_audit if scope == SYSTEM_SCOPE else partial(reads.audit, scope)
-        entries = read_pages(lambda size, cursor: read(wanted, limit=size, cursor=cursor), PAGE_SIZE, limit)
-    print_list(entries, as_json, print_audit)
+        print_list(read_pages(partial(read, wanted), limit), as_json, print_audit)
 
 
 @commands.command("verify")

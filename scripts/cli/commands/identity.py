@@ -21,7 +21,7 @@ from swallowtail.app.core.tables.auth import User
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import make_caller, open_anonymous_runtime, open_runtime
 from swallowtail.scripts.cli.options import AsJson
-from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_tokens
+from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_secret, print_tokens
 from swallowtail.scripts.cli.prompts import ask_name, ask_password
 from swallowtail.scripts.cli.task_input import parse_duration
 from swallowtail.scripts.cli.token_store import delete_token, read_token, store_token
@@ -33,7 +33,7 @@ Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help=
 
 
 def login(
-    name: Annotated[str | None, typer.Argument(help="User name; asked for if omitted.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="User name; asked for if omitted.")] = None,
     lifetime: Lifetime = None,
 ) -> None:
     """Sign in with name and password. They are typed or read from standard input; later commands act as this user."""
@@ -65,16 +65,11 @@ def whoami(as_json: AsJson = False) -> None:
     with open_runtime() as runtime:
         actor = runtime.caller.actor
     require_authenticated(actor)
-    acts = None if actor.acts is None else sorted(actor.acts)
-    identity = {
-        "kind": actor.kind,
-        "id": actor.id,
-        "name": actor.name,
-        "is_superuser": actor.is_superuser,
-        "acts": acts,
-    }
     if as_json:
-        print_json({**identity, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)})
+        acts = None if actor.acts is None else sorted(actor.acts)
+        identity = {"kind": actor.kind, "id": actor.id, "name": actor.name, "is_superuser": actor.is_superuser}
+        scope = {"acts": acts, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)}
+        print_json({**identity, **scope})
     else:
         print(actor.name)
         if actor.user_id:
@@ -93,7 +88,7 @@ def show_tokens(context: typer.Context, as_json: AsJson = False) -> None:
 
 @token_commands.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Name that describes its purpose.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name that describes its purpose.")],
     acts: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,12 +106,7 @@ def create(
     new = NewToken(name=name, acts=acts or None, instance_id=instance, lifetime=seconds)
     with open_runtime() as runtime:
         created = api_tokens.issue_personal(runtime, new)
-    if as_json:
-        print_json(created)
-    else:
-        token = created["token"]
-        print(created["secret"])
-        print_note(f"Valid until {token['expires_at']}; it is not shown again. Id: {token['id']}.")
+    print_secret(created, as_json)
 
 
 @token_commands.command("revoke")

@@ -12,22 +12,21 @@ from typing import Annotated, BinaryIO
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.schemas.instances import NewPolicy, PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.instance_policy import put_policy, show_policy
-from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import AsJson
+from swallowtail.scripts.cli.options import AsJson, Instance
 from swallowtail.scripts.cli.printing import print_json, print_note
+from swallowtail.scripts.cli.reads import open_reads
 
 policy_commands = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="Show and set retention and redaction of an instance."
 )
 
-Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; standard output by default.")]
 
 
@@ -73,7 +72,6 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Delete an instance and everything in it except its audit log."""
-    check_instance_id(instance, "INSTANCE")
     if confirm is None:
         if not sys.stdin.isatty():
             raise InvalidInput("repeat the instance's id to confirm", field="--confirm")
@@ -93,18 +91,15 @@ def artifact(
     output: Output = None,
 ) -> None:
     """Write a large output as JSON or text. Events only refer to such outputs."""
-    with open_runtime() as runtime, runtime.db.read() as session:
-        stored = AuthorizedReads(session, runtime.caller.actor).artifact(check_task_id(artifact_id, "ARTIFACT"))
+    with open_reads() as reads:
+        stored = reads.artifact(check_task_id(artifact_id, "ARTIFACT"))
     with _open_output(output) as file:
         file.write(stored.content)
 
 
 @contextmanager
 def _open_output(output: Path | None) -> Iterator[BinaryIO]:
-    """Open the output. A file is readable by its owner only, and gets its name when it is complete.
-
-    Raises InvalidInput if it cannot be written.
-    """
+    """Open the output; a file is private to its owner and gets its name when it is complete. Raises InvalidInput."""
     if output is None:
         yield sys.stdout.buffer
         return

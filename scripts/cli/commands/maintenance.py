@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.maintenance.retention import Policy, preview_pruning, prune, read_policy
 from swallowtail.app.core.queries.rows import read_instance
 from swallowtail.app.core.runtime import Runtime
@@ -44,7 +42,9 @@ def prune_instance(
 
 
 def renew(
-    instance_id: Annotated[str | None, typer.Argument(help="Id of the instance whose log was restored.")] = None,
+    instance_id: Annotated[
+        str | None, typer.Argument(metavar="INSTANCE", help="Id of the instance whose log was restored.")
+    ] = None,
     everywhere: Annotated[bool, typer.Option("--all", help="All instances; for superusers.")] = False,
     operator: AsOperator = False,
     as_json: AsJson = False,
@@ -53,18 +53,14 @@ def renew(
     if (instance_id is None) != everywhere:
         raise InvalidInput("either an instance or --all is required", field="instance_id")
     with open_runtime_as(operator) as runtime:
-        for renewed, head in _renew_all_or_one(runtime, instance_id):
+        heads = (
+            renew_every_epoch(runtime) if instance_id is None else [(instance_id, renew_epoch(runtime, instance_id))]
+        )
+        for renewed, head in heads:
             if as_json:
                 print_json({"instance_id": renewed, "epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq})
             else:
                 print(f"{renewed} {head.epoch}")
-
-
-def _renew_all_or_one(runtime: Runtime, instance_id: str | None) -> Iterator[tuple[str, Head]]:
-    if instance_id is None:
-        yield from renew_every_epoch(runtime)
-    else:
-        yield instance_id, renew_epoch(runtime, instance_id)
 
 
 def _own_policy(runtime: Runtime, instance_id: str) -> Policy:

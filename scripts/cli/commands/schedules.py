@@ -9,28 +9,34 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.commands.tasks import read_input
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import AsJson, Input, InstanceId, Set
-from swallowtail.scripts.cli.paging import read_pages
-from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_schedules, print_slots, when
+from swallowtail.scripts.cli.options import AsJson, Input, Instance, InstanceId, Set
+from swallowtail.scripts.cli.printing import print_list, print_note, print_result, print_schedules, print_slots, when
+from swallowtail.scripts.cli.reads import open_reads, read_pages
 from swallowtail.scripts.cli.task_input import parse_duration
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Submit tasks repeatedly or at a later time.")
 
-ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule.")]
+ScheduleId = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHEDULE", help="Id of the schedule.", callback=lambda value: check_task_id(value, "SCHEDULE")
+    ),
+]
 
 
 @commands.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name, unique in the instance; also the title of its tasks.")],
-    kind: Annotated[str, typer.Argument(help="Kind of the agent.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name, unique in the instance; also the title of its tasks.")
+    ],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the agent.")],
     instance: InstanceId,
     cron: Annotated[
         str | None, typer.Option(help='Cron expression with five fields, such as "30 9 * * MON-FRI".')
@@ -66,16 +72,10 @@ def add(
 
 
 @commands.command("list")
-def show_schedules(
-    instance: Annotated[str, typer.Argument(help="Id of the instance.")], as_json: AsJson = False
-) -> None:
+def show_schedules(instance: Instance, as_json: AsJson = False) -> None:
     """List an instance's schedules by name."""
-    check_instance_id(instance, "INSTANCE")
-    with open_runtime() as runtime, runtime.db.read() as session:
-        read = partial(AuthorizedReads(session, runtime.caller.actor).schedules, instance)
-        size = runtime.settings.max_page_size
-        listed = read_pages(lambda limit, cursor: read(limit=limit, cursor=cursor), size)
-    print_list(listed, as_json, print_schedules)
+    with open_reads() as reads:
+        print_list(read_pages(partial(reads.schedules, instance)), as_json, print_schedules)
 
 
 @commands.command("slots")
@@ -85,46 +85,35 @@ def show_slots(
     as_json: AsJson = False,
 ) -> None:
     """List a schedule's slots and their outcomes, latest first."""
-    schedule_id = check_task_id(schedule, "SCHEDULE")
-    with open_runtime() as runtime, runtime.db.read() as session:
-        print_list(AuthorizedReads(session, runtime.caller.actor).slots(schedule_id, limit), as_json, print_slots)
+    with open_reads() as reads:
+        print_list(reads.slots(schedule, limit), as_json, print_slots)
 
 
 @commands.command("pause")
 def pause(schedule: ScheduleId, as_json: AsJson = False) -> None:
     """Pause a schedule until it is resumed."""
     with open_runtime() as runtime:
-        _print(schedule_service.pause_schedule(runtime, check_task_id(schedule, "SCHEDULE")), as_json)
+        _print(schedule_service.pause_schedule(runtime, schedule), as_json)
 
 
 @commands.command("resume")
 def resume(schedule: ScheduleId, as_json: AsJson = False) -> None:
     """Resume a schedule with its next slot."""
     with open_runtime() as runtime:
-        _print(schedule_service.resume_schedule(runtime, check_task_id(schedule, "SCHEDULE")), as_json)
+        _print(schedule_service.resume_schedule(runtime, schedule), as_json)
 
 
 @commands.command("remove")
 def remove(schedule: ScheduleId) -> None:
     """Delete a schedule; the tasks that it submitted stay."""
     with open_runtime() as runtime:
-        schedule_service.remove_schedule(runtime, check_task_id(schedule, "SCHEDULE"))
+        schedule_service.remove_schedule(runtime, schedule)
     print_note("Removed.")
 
 
 def _print(schedule: ScheduleView, as_json: bool) -> None:
-    if as_json:
-        print_json(schedule)
-        return
-    print(schedule["id"])
-    due = (
-        "paused"
-        if schedule["paused"]
-        else f"next at {when(schedule['next_slot_at'])}"
-        if schedule["next_slot_at"]
-        else "done"
-    )
-    print_note(f"{schedule['name']}: {due}")
+    due = f"next at {when(schedule['next_slot_at'])}" if schedule["next_slot_at"] else "done"
+    print_result(schedule, f"{schedule['name']}: {'paused' if schedule['paused'] else due}", as_json)
 
 
 def _parse_time(text: str) -> datetime:

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import find_card
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.views import view_agent
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.schemas.tasks import NewTask, TaskSummary, TaskView
+from swallowtail.app.core.schemas.tasks import NewTask, TaskView
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
+from swallowtail.app.core.validation import check_line
 from swallowtail.scripts.cli.commands.watch import follow
 from swallowtail.scripts.cli.exit_codes import ExitCode
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import AsJson, Follow, Input, InstanceId, Set, WithLive
-from swallowtail.scripts.cli.paging import read_pages
+from swallowtail.scripts.cli.options import AsJson, Follow, Input, Instance, InstanceId, Set, TaskId, WithLive
 from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_task, print_tasks
+from swallowtail.scripts.cli.reads import open_reads, read_pages
 from swallowtail.scripts.cli.task_input import build_input, parse_duration
-
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="Id of the task.")]
 
 #: How long the command waits for its task to be sent to the broker before it reports that it was not, in seconds.
 SENT_WITHIN = 1.0
 
 
 def enqueue(
-    kind: Annotated[str, typer.Argument(help="Kind of the agent; `swallowtail agents` lists them.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the agent; `swallowtail agents` lists them.")],
     instance: InstanceId,
     source: Input = None,
     values: Set = None,
@@ -65,26 +63,25 @@ def enqueue(
 
 
 def show_tasks(
-    instance: Annotated[str, typer.Argument(help="Id of the instance.")],
-    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
+    instance: Instance,
+    status: Annotated[
+        TaskStatus | None, typer.Option(case_sensitive=False, help="Only tasks with this status.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of tasks.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List an instance's tasks, latest first."""
-    check_instance_id(instance, "INSTANCE")
-    with open_runtime() as runtime:
-        tasks = _read_tasks(runtime, instance, _status(status), kind, limit)
+    with open_reads() as reads:
+        tasks = read_pages(partial(reads.tasks, instance, status=status, kind=kind), limit)
     print_list(tasks, as_json, print_tasks)
 
 
 def show(task: TaskId, as_json: AsJson = False) -> None:
     """Show a task with its steps and its result."""
-    task_id = check_task_id(task, "TASK")
-    with open_runtime() as runtime, runtime.db.read() as session:
-        reads = AuthorizedReads(session, runtime.caller.actor)
-        view, steps = reads.task(task_id), reads.steps(task_id)
-        complete = [reads.step(task_id, step["step_id"]) for step in steps] if as_json else []
+    with open_reads() as reads:
+        view, steps = reads.task(task), reads.steps(task)
+        complete = [reads.step(task, step["step_id"]) for step in steps] if as_json else []
     if as_json:
         print_json({**view, "steps": complete})
     else:
@@ -94,7 +91,7 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
 def cancel(task: TaskId, follow_task: Follow = False, as_json: AsJson = False, live: WithLive = False) -> None:
     """Cancel a task. It ends at once if it has not started, otherwise as soon as its run reacts."""
     with open_runtime() as runtime:
-        outcome = task_service.cancel(runtime, check_task_id(task, "TASK"))
+        outcome = task_service.cancel(runtime, task)
         code = _conclude(runtime, outcome, outcome.seq - 1, follow_task=follow_task, as_json=as_json, live=live)
     raise typer.Exit(code)
 
@@ -111,7 +108,7 @@ def retry(
 ) -> None:
     """Start another attempt of an ended task. Finished steps are kept."""
     with open_runtime() as runtime:
-        outcome = task_service.retry(runtime, check_task_id(task, "TASK"), from_step)
+        outcome = task_service.retry(runtime, task, from_step)
         code = _conclude(runtime, outcome, outcome.seq - 1, follow_task=follow_task, as_json=as_json, live=live)
     raise typer.Exit(code)
 
@@ -156,21 +153,3 @@ def _wait_until_sent(runtime: Runtime, task: TaskView) -> TaskView:
     if task["status"] == waiting:
         print_note("Stored. The broker is unavailable: the task will be sent when it is back.")
     return task
-
-
-def _read_tasks(
-    runtime: Runtime, instance: str, status: TaskStatus | None, kind: str | None, limit: int
-) -> list[TaskSummary]:
-    def read(size: int, cursor: Any) -> tuple[list[TaskSummary], Any]:
-        with runtime.db.read() as session:
-            reads = AuthorizedReads(session, runtime.caller.actor)
-            return reads.tasks(instance, limit=size, cursor=cursor, status=status, kind=kind)
-
-    return read_pages(read, runtime.settings.max_page_size, limit)
-
-
-def _status(text: str | None) -> TaskStatus | None:
-    try:
-        return None if text is None else TaskStatus(text.upper())
-    except ValueError:
-        raise InvalidInput(f"must be one of {', '.join(TaskStatus)}", field="--status") from None

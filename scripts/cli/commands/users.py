@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,13 +16,13 @@ from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_anonymous_runtime, open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator
-from swallowtail.scripts.cli.paging import read_pages
-from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_users
+from swallowtail.scripts.cli.printing import print_list, print_result, print_users
 from swallowtail.scripts.cli.prompts import ask_password
+from swallowtail.scripts.cli.reads import read_pages
 
 commands = typer.Typer(cls=CommandGroup, help="List and manage users, and set passwords.")
 
-Name = Annotated[str, typer.Argument(help="Name of the user.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
 
 @commands.callback(invoke_without_command=True)
@@ -32,8 +31,7 @@ def show_users(context: typer.Context, operator: AsOperator = False, as_json: As
     if context.invoked_subcommand is not None:
         return
     with open_runtime_as(operator) as runtime:
-        read = partial(users.list_users, runtime)
-        listed = read_pages(lambda limit, after: read(limit=limit, after=after), runtime.settings.max_page_size)
+        listed = read_pages(lambda limit, cursor: users.list_users(runtime, limit=limit, after=cursor))
     print_list(listed, as_json, print_users)
 
 
@@ -61,44 +59,32 @@ def create(
         users.check_name(name)
         password = None if identity else ask_password(twice=True)
         created = users.create_user(runtime, name, password, is_superuser=superuser, identity=identity)
-    _print(created, f"Created {created['name']}.", as_json=as_json)
+    print_result(created, f"Created {created['name']}.", as_json)
 
 
-@commands.command("disable")
-def disable(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
-    """Disable a user. All sessions and tokens of the user end."""
-    with open_runtime_as(operator) as runtime:
-        view = users.disable_user(runtime, name)
-    _print(view, f"{view['name']} is disabled.", as_json=as_json)
+def _add_change(command: str, change: Callable[[Runtime, str], UserView], help_text: str, done: str) -> None:
+    """Add a command that changes the state of one user."""
+
+    @commands.command(command, help=help_text)
+    def change_user(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
+        with open_runtime_as(operator) as runtime:
+            view = change(runtime, name)
+        print_result(view, f"{view['name']} is {done}.", as_json)
 
 
-@commands.command("enable")
-def enable(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
-    """Enable a disabled user. Revoked sessions and tokens stay revoked."""
-    with open_runtime_as(operator) as runtime:
-        view = users.enable_user(runtime, name)
-    _print(view, f"{view['name']} is enabled.", as_json=as_json)
-
-
-@commands.command("promote")
-def promote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
-    """Make a user a superuser. Superusers manage users and the deployment."""
-    with open_runtime_as(operator) as runtime:
-        view = users.promote_user(runtime, name)
-    _print(view, f"{view['name']} is a superuser.", as_json=as_json)
-
-
-@commands.command("demote")
-def demote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
-    """Make a superuser an ordinary user. The last superuser cannot be demoted."""
-    with open_runtime_as(operator) as runtime:
-        view = users.demote_user(runtime, name)
-    _print(view, f"{view['name']} is no longer a superuser.", as_json=as_json)
+_add_change("disable", users.disable_user, "Disable a user. All sessions and tokens of the user end.", "disabled")
+_add_change("enable", users.enable_user, "Enable a disabled user. Revoked sessions and tokens stay revoked.", "enabled")
+_SUPERUSER = "Make a user a superuser. Superusers manage users and the deployment."
+_ORDINARY = "Make a superuser an ordinary user. The last superuser cannot be demoted."
+_add_change("promote", users.promote_user, _SUPERUSER, "a superuser")
+_add_change("demote", users.demote_user, _ORDINARY, "no longer a superuser")
 
 
 @commands.command("password")
 def password(
-    name: Annotated[str | None, typer.Argument(help="Name of the user; your own password if omitted.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of the user; your own password if omitted.")
+    ] = None,
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
@@ -109,7 +95,7 @@ def password(
             view = user_passwords.change_own_password(runtime, current, ask_password("New password", twice=True))
         else:
             view = user_passwords.set_password(runtime, name, ask_password("New password", twice=True))
-    _print(view, f"Changed the password of {view['name']}; sessions and tokens have ended.", as_json=as_json)
+    print_result(view, f"Changed the password of {view['name']}; sessions and tokens have ended.", as_json)
 
 
 @contextmanager
@@ -121,11 +107,3 @@ def _open_for_creation(operator: bool, *, superuser: bool) -> Iterator[Runtime]:
         raise InvalidInput("the first user must be a superuser", field="--superuser")
     with open_runtime_as(operator or is_first) as runtime:
         yield runtime
-
-
-def _print(view: UserView, text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(view)
-    else:
-        print(view["id"])
-        print_note(text)

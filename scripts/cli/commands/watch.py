@@ -13,16 +13,16 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskSummary
 from swallowtail.app.core.services.follower import Follower, Live, Reset
 from swallowtail.app.core.states import ACTIVE, TaskStatus
-from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import ExitCode, code_of_status
 from swallowtail.scripts.cli.live_display import LiveDisplay
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import LARGEST, AsJson, WithLive
+from swallowtail.scripts.cli.options import LARGEST, AsJson, Instance, WithLive
 from swallowtail.scripts.cli.printing import console, print_end, print_json, print_note
 
 
 def watch(
-    instance: Annotated[str, typer.Argument(help="Id of the instance.")],
+    instance: Instance,
     task: Annotated[str | None, typer.Option("--task", help="Only show this task, and exit when it ends.")] = None,
     since: Annotated[
         int | None,
@@ -34,7 +34,6 @@ def watch(
     live: WithLive = False,
 ) -> None:
     """Show the events of an instance live, until Ctrl-C."""
-    check_instance_id(instance, "INSTANCE")
     task_id = None if task is None else check_task_id(task, "--task")
     if since is not None and since < 0:
         raise InvalidInput("not the number of an event", field="--since")
