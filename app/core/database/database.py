@@ -26,14 +26,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.backoff import Backoff
 from swallowtail.app.core.database.connection_budget import BUDGET, RESERVED, Budget, measure_pool
 from swallowtail.app.core.database.engines import PostgresDriver, make_engine, writing_at_once
-from swallowtail.app.core.database.faults import (
-    AWAY,
-    REFUSALS,
-    find_missing_parent,
-    is_read_only,
-    is_transient,
-    unavailable,
-)
+from swallowtail.app.core.database.faults import AWAY, REFUSALS, find_missing, is_read_only, is_transient, unavailable
 from swallowtail.app.core.database.write_lock import WriterQueue
 from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
 from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
@@ -143,7 +136,7 @@ class Database:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    error = find_missing_parent(fault) or self._translate(fault)
+                    error = find_missing(fault) or self._translate(fault)
                     if error is None:
                         raise
                     raise error from fault

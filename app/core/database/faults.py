@@ -117,7 +117,7 @@ def unavailable(fault: DBAPIError) -> Unavailable | None:
     return Unavailable(reason)
 
 
-def find_missing_parent(fault: DBAPIError) -> NotFound | None:
+def find_missing(fault: DBAPIError) -> NotFound | None:
     """Return the error for a row whose parent is gone; None for any other fault."""
     code = _code_of(fault)
     # SQLite has no code, and does not name the constraint.
