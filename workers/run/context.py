@@ -16,8 +16,8 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.runs import Claim, RunWriter
+from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.stream_redaction import TextStream
-from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.validation import Checked
 from swallowtail.workers.run.error_text import log_exception, safe_text
 from swallowtail.workers.run.interrupts import Interrupts

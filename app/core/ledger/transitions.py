@@ -17,9 +17,8 @@ from swallowtail.app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stam
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.kept_values import shown_value
 from swallowtail.app.core.payload_redaction.rules import rules_of
-from swallowtail.app.core.privacy.redaction import redact_fields
+from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task

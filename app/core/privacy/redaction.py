@@ -1,4 +1,4 @@
-"""Replaces the secrets in JSON values by markers: in events, live state, views and logs.
+"""Replaces the secrets in texts and JSON values by markers: in events, live state, views and logs.
 
 Objects stay objects and lists stay lists; hidden text becomes a marker, and any other hidden value null. Redacting
 twice changes nothing more.
@@ -6,16 +6,18 @@ twice changes nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.privacy import secret_patterns
 from swallowtail.app.core.privacy.redaction_rules import HIDDEN, PATTERNS_ONLY, SHORTEST_VALUE, Rules, normal
-from swallowtail.app.core.privacy.secret_patterns import Pattern, fold, is_card, merge
-from swallowtail.app.core.privacy.secret_patterns import replace as replace_spans
-from swallowtail.app.core.privacy.text_redaction import find_all, find_spans, select_patterns
+from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Pattern, Span, find, fold, is_card, merge
 
+#: A text without these contains no card number.
+_EIGHT_DIGITS = re.compile("[0-9]{4}[ -]?[0-9]{4}")
 #: Payloads of agents and submitters; every other field is our own text about them.
 PAYLOADS = frozenset({"input", "output", "result"})
 #: Fields of an event's data that need no redaction: ids, states, numbers, times, and names of agents and steps.
@@ -118,9 +120,50 @@ class _Narrowed:
             return HIDDEN if text else text
         if len(text) < SHORTEST_VALUE or not (self.patterns or self.rules.values):
             return text
-        return replace_spans(text, merge(find_all(text, self.rules, self.patterns)))
+        return secret_patterns.replace(text, merge(find_all(text, self.rules, self.patterns)))
 
 
 def _is_card_number(number: int) -> bool:
     text = str(number)
     return is_card(text) and bool(find_spans(text, PATTERNS_ONLY))
+
+
+def redact_text(text: str, rules: Rules = PATTERNS_ONLY) -> str:
+    """Return `text` with a marker in place of each secret."""
+    is_short = len(text) < SHORTEST_VALUE and not rules.mute
+    return text if is_short else secret_patterns.replace(text, find_spans(text, rules))
+
+
+def find_spans(text: str, rules: Rules, begin: int = 0) -> list[Span]:
+    """Return where the secrets in a text are from `begin` on, in order and without overlaps."""
+    if rules.mute:
+        return [Span(begin, len(text), "secret", begin, len(text))] if begin < len(text) else []
+    return merge(find_all(text, rules, tuple(select_patterns(text, fold(text), rules)), begin))
+
+
+def find_all(text: str, rules: Rules, patterns: tuple[Pattern, ...], begin: int = 0) -> Iterator[Span]:
+    """Yield every match of the patterns and of the rules' values; matches may overlap."""
+    folded = fold(text) if patterns else text
+    for pattern in patterns:
+        yield from find(pattern, text, folded, begin)
+    for value in rules.values:
+        place = text.find(value, begin)
+        while place >= 0:
+            end = place + len(value)
+            yield Span(place, end, "secret", place, end)
+            place = text.find(value, end)
+
+
+def select_patterns(text: str, folded: str, rules: Rules) -> Iterator[Pattern]:
+    """Yield the patterns that can match in a text: for most texts none, which saves all other work."""
+    for pattern in PATTERNS:
+        if pattern.needs and pattern.needs not in text:
+            continue
+        for trigger in pattern.triggers:
+            if trigger in folded:
+                yield pattern
+                break
+        if not pattern.triggers and _EIGHT_DIGITS.search(text):
+            yield pattern
+    if rules.emails and "@" in text:
+        yield EMAIL

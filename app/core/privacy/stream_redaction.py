@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from swallowtail.app.core.privacy.redaction import find_spans, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
-from swallowtail.app.core.privacy.text_redaction import find_spans, redact_text
 
 #: Most characters that are held; a longer word is no secret, or was recognized as one.
 MOST_HELD = 8192

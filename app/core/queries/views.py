@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.events import bearable, stamp
 from swallowtail.app.core.payload_redaction.kept_values import show
-from swallowtail.app.core.privacy.redaction import redact_fields
+from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
 from swallowtail.app.core.schemas.tasks import ErrorView, StepSummary, StepView, TaskSummary, TaskView

@@ -21,7 +21,7 @@ from swallowtail.app.core.errors import InvalidInput, TooLarge, Unavailable
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.payload_redaction.rules import whole_input
-from swallowtail.app.core.privacy.text_redaction import redact_text
+from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.cron import latest_slots, next_slot
 from swallowtail.app.core.services.schedules import clock, timing_of

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint
-from swallowtail.app.core.privacy.redaction import redact, redact_fields
+from swallowtail.app.core.privacy.redaction import redact, redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules, schema_names
-from swallowtail.app.core.privacy.text_redaction import redact_text
 
 RULES = Rules(names=frozenset({"password", "apikey"}), emails=True, values=("correct horse",))
 #: Taken apart, so that no scanner takes this file for a leak.

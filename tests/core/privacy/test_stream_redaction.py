@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.stream_redaction import MOST_HELD, TextStream
-from swallowtail.app.core.privacy.text_redaction import redact_text
 
 RULES = Rules(emails=True, values=("open sesame now",))
 TEXT = (

@@ -12,11 +12,10 @@ import pytest
 
 from swallowtail.app.core.events import clean, to_json
 from swallowtail.app.core.logs.unlogged_output import LineStream
-from swallowtail.app.core.privacy.redaction import redact
+from swallowtail.app.core.privacy.redaction import redact, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Pattern, fold
 from swallowtail.app.core.privacy.stream_redaction import TextStream
-from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.validation import check_json
 from tests.harness.scaling import check_scaling
 from tests.harness.settings import make_settings
