@@ -42,10 +42,7 @@ def make_eventlet_handler(
 
 
 def make_werkzeug_handler(deadlines: ReadDeadlines, keepalive: float) -> type[WSGIRequestHandler]:
-    """Return a handler with a read deadline and the strict head check; it logs no requests.
-
-    The application has to be wrapped by `report_responses`.
-    """
+    """Return a handler that logs no requests, for an application that `report_responses` wraps."""
 
     class Handler(_guard_handler(WSGIRequestHandler, deadlines)):  # type: ignore[misc] # made at run time
         protocol_version = "HTTP/1.1"

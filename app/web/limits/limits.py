@@ -86,10 +86,7 @@ class Limits:
             _refuse("request", self._requests["caller", is_read].acquire(key))
 
     def count_login(self, name: str, address: str) -> None:
-        """Count a login attempt before its password is checked. Raises TooFast.
-
-        The pause grows with the number of attempts. Call `clear_login` after a success.
-        """
+        """Count a login attempt before its password is checked; `clear_login` ends a series. Raises TooFast."""
         if not self.applies_to(address):
             return
         source, user = network_of(address), hash_of(name)
@@ -107,8 +104,7 @@ class Limits:
     def try_connect(self, address: str, *, own: int = 0) -> float:
         """Count a new connection of an address. Returns 0, or after how many seconds to try again.
 
-        `own`: how many sockets `acquire_socket` already counts for it. Never blocks; its cost does not grow with the
-        number of connections.
+        `own`: how many sockets `acquire_socket` already counts for it. Never blocks.
         """
         if not self.applies_to(address):
             return 0.0

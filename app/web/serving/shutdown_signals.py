@@ -14,8 +14,7 @@ _STDERR = 2
 def catch_signals(stopping: list[int], shutdown_seconds: float = SHUTDOWN_SECONDS) -> None:
     """Append SIGTERM and SIGINT to `stopping`; a second signal ends the process at once.
 
-    A process that has not ended `shutdown_seconds` after the first signal is ended with a message, and loses what it
-    had yet to store.
+    A process that has not ended `shutdown_seconds` after the first signal is ended with a message.
     """
 
     def stop(number: int, _: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -150,16 +151,11 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
 
 
 def _read(data: bytes) -> Any:
-    """Return a message as JSON; None, and a log line, if it is not JSON.
-
-    Python programs write NaN and lone surrogates, which are not JSON: those are accepted, and sent as null and as
-    escapes.
-    """
-    try:
+    """Return a message as JSON; None, and a log line, if it is not JSON."""
+    with suppress(ValueError):
         return orjson.loads(data)
-    except ValueError:
-        pass
     try:
+        # Python programs write NaN and lone surrogates, which are not JSON; they are sent as null and as escapes.
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         MESSAGES.labels("unreadable").inc()

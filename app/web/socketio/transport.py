@@ -101,10 +101,7 @@ class SocketTransport:
             self.send(client, [frame_ack(ack, answer, snapshot)])
 
     def defer(self, client: str, work: Callable[[], None]) -> None:
-        """Run work that may block; messages of the client wait until it is done.
-
-        A client of the library has a thread or greenlet of its own, which may block.
-        """
+        """Run work that may block; messages of the client wait until it is done."""
         self.defer_session(self._sessions.find_id(client), work)
 
     def defer_session(self, eio_sid: str | None, work: Callable[[], None]) -> None:
@@ -113,6 +110,7 @@ class SocketTransport:
         if isinstance(session, FastSocket):
             session.defer(work)
         else:
+            # A session of the library has a thread or greenlet of its own, which may block.
             work()
 
     def set_max_message(self, client: str, size: int) -> None:
