@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,6 +78,26 @@ def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
         return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback
     return [*first, structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]
+
+
+_locked_at_fork: list[logging.Handler] = []
+
+
+def _lock_output() -> None:
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+    for handler in handlers:
+        handler.acquire()
+    _locked_at_fork.extend(handlers)
+
+
+def _unlock_output() -> None:
+    while _locked_at_fork:
+        _locked_at_fork.pop().release()
+
+
+# A child inherits the lock of the stream. Were another thread writing at that moment, the child's first line would wait
+# for ever. The child forgets the handler's lock: logging gives it a new one.
+os.register_at_fork(before=_lock_output, after_in_parent=_unlock_output, after_in_child=_locked_at_fork.clear)
 
 
 class Censor:
