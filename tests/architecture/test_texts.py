@@ -7,6 +7,7 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from tests.architecture import texts
 from tests.architecture.source_tree import added, read_tree
+from tests.conftest import LONG_FILES
 
 _SETTINGS = list(Settings.model_fields)
 
@@ -30,6 +31,10 @@ def test_setup_installs_every_package() -> None:
 def test_documents_name_files_classes_functions_and_settings_that_exist() -> None:
     assert texts.find_missing_files(read_tree()) == []
     assert texts.find_unknown_names(read_tree()) == []
+
+
+def test_the_files_that_are_listed_as_long_exist() -> None:
+    assert [file for file in LONG_FILES if f"tests/{file}" not in read_tree().texts] == []
 
 
 def test_the_walkthrough_maps_every_package() -> None:
