@@ -52,7 +52,7 @@ def test_status_steps_and_progress_are_live(pages: InstancePages, release: Path)
 def test_each_step_shows_its_key_and_what_the_agent_said_of_it(pages: InstancePages) -> None:
     pages.open_task(pages.deployment.submit(pages.instance, "echo", {"message": "Hello"}))
     pages.expect_status("Completed")
-    for key, said in (("listen", "Heard the message"), ("repeat", "Repeated it")):
+    for key, said in (("listen", "Received the message"), ("repeat", "Repeated it")):
         expect(pages.step(key).locator("[data-slot=key]")).to_have_text(key)
         expect(pages.step(key).locator("[data-slot=message]")).to_have_text(said)
     pages.page.reload()

@@ -46,8 +46,8 @@ function viewStructure(value) {
   const json = writeJson(value);
   const whole = el("pre", { tabindex: 0 }, json);
   if (json.split("\n").length <= MAX_LINES) return whole;
-  const count = Array.isArray(value) ? value.length : Object.keys(value).length;
-  return el("details", {}, el("summary", {}, `${count} ${Array.isArray(value) ? "items" : "fields"}`), whole);
+  const [count, noun] = Array.isArray(value) ? [value.length, "item"] : [Object.keys(value).length, "field"];
+  return el("details", {}, el("summary", {}, `${count} ${noun}${count === 1 ? "" : "s"}`), whole);
 }
 
 function viewText(text) {
