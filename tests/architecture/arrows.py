@@ -12,7 +12,7 @@ ARROWS = {
     "core.config": "core.errors core.privacy",
     "core.process": "core.errors",
     "core.states": "",
-    "core.schemas": "core.errors core.states",
+    "core.schemas": "core.errors core.events core.states",
     "core.validation": "core.config core.errors core.events",
     "core.tables": "core.errors core.events core.privacy core.validation",
     "core.payload_redaction": "core.config core.events core.privacy core.process core.tables",

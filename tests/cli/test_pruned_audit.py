@@ -34,7 +34,7 @@ def test_a_pruned_log_is_verified_and_reports_the_pruned_entries(
             [
                 "demo: 1 entries, complete and unchanged",
                 "demo: the entries up to 2 were pruned",
-                "demo: entry 1, the anchor, was pruned, so that it vouches for nothing",
+                "demo: entry 1, the anchor, was pruned, so that it proves nothing",
             ],
         )
         assert [verdict["whole"] for verdict in cli.lines("audit", "verify", "--all")] == [True, True]

@@ -124,7 +124,8 @@ class Domain:
     def snapshot(self, instance_id: str) -> Wire:
         """Return the snapshot that a new client would get."""
         with self.rt.db.read() as session:
-            return queries_snapshot.snapshot(session, instance_id, queries_snapshot.Bounds(tasks=1000))
+            limits = queries_snapshot.SnapshotLimits(tasks=1000)
+            return queries_snapshot.read_snapshot_rows(session, instance_id, limits).build()
 
     def settle(self, *viewers: Viewer, timeout: float = 60.0) -> None:
         """Wait until these viewers (by default all) have every event."""

@@ -1,1 +1,1 @@
-"""Who somebody is: passwords, users, sessions, tokens of ours and of a provider's."""
+"""Passwords, users, sessions, tokens that are issued here, and tokens of an identity provider."""

@@ -1,4 +1,4 @@
-"""Beside the road: a domain with cheap passwords, some users, and an identity provider in this process."""
+"""Sets up a runtime with users and cheap password hashes, and an identity provider in this process."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ PROVIDER: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwk
 
 
 class Bench:
-    """A domain on SQLite that asks callers who they are, with the instance `mine`."""
+    """A runtime on SQLite that requires sign-in, with the instance `mine`."""
 
     def __init__(self, directory: Path, **values: Any) -> None:
-        given = {"auth": "required", "secret_key": KEY, "var_dir": directory, **CHEAP, **values}
-        self.rt = Runtime.build(make_settings(**given), publish=False)
+        options = {"auth": "required", "secret_key": KEY, "var_dir": directory, **CHEAP, **values}
+        self.rt = Runtime.build(make_settings(**options), publish=False)
         create_tables(self.rt.db.engine)
         self.tokens = Tokens(self.rt)
         with self.rt.db.read() as session:
@@ -46,7 +46,7 @@ class Bench:
             task_service.create_instance(self.rt, "Mine", "mine")
 
     def add(self, name: str = "ann", *, is_superuser: bool = False, role: Role | None = None) -> str:
-        """Make a user known; their id."""
+        """Create a user; return the id."""
         user_id = users.create_user(self.rt, name, PASSWORD, is_superuser=is_superuser)["id"]
         if role is not None:
             with self.rt.db.write() as session:
@@ -55,56 +55,56 @@ class Bench:
         return user_id
 
     def sign_in(self, name: str = "ann", password: str = PASSWORD) -> SignedIn:
-        """Begin a session."""
+        """Open a session."""
         return sign_in(self.rt.by(Caller(Actor("nobody", "", ""), "rest", "192.0.2.7")), self.tokens, name, password)
 
     def by(self, actor: Actor) -> Runtime:
-        """The domain, acting for somebody."""
+        """Return the runtime for an actor."""
         return self.rt.by(Caller(actor, "rest", "192.0.2.7"))
 
     def user(self, name: str = "ann") -> User:
-        """The row of a user."""
+        """Return the row of a user."""
         with self.rt.db.read() as session:
             return session.scalars(select(User).where(User.name == name)).one()
 
     def audit(self, scope: str = "") -> list[tuple[str, str]]:
-        """The audit log of a scope: who did what."""
+        """Return the audit log of a scope: actors and actions."""
         with self.rt.db.read() as session:
             entries = session.scalars(select(AuditEntry).where(AuditEntry.scope == scope).order_by(AuditEntry.number))
             return [(entry.actor_name, entry.action) for entry in entries]
 
     def close(self) -> None:
-        """Close what it opened."""
+        """Close the runtime."""
         self.rt.close()
 
 
 class Provider:
-    """An identity provider: keys, tokens signed with them, and an address where the keys can be read."""
+    """An identity provider: keys, tokens signed with them, and a transport that serves the keys."""
 
     def __init__(self) -> None:
         self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.ec = ec.generate_private_key(ec.SECP256R1())
         self.keys = [self.public("rsa1", self.rsa), self.public("ec1", self.ec)]
-        self.asked = 0
-        #: What it answers instead of its keys.
+        self.requests = 0
+        #: The response instead of the keys.
         self.answer: httpx2.Response | Exception | None = None
-        #: Seconds, as the reader of the keys counts them.
+        #: The clock of the reader of the keys, in seconds.
         self.time = 1000.0
 
     @property
     def transport(self) -> httpx2.MockTransport:
-        """How to reach it."""
+        """The transport of HTTP requests to the provider."""
         return httpx2.MockTransport(self._respond)
 
     def _respond(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked += 1
+        self.requests += 1
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer or httpx2.Response(200, json={"keys": self.keys})
 
     @staticmethod
     def public(kid: str, key: Any, **more: Any) -> dict[str, Any]:
-        """The public half of a key, as it is published."""
+        """Return the published form of a key."""
         return {**public_key(key), "kid": kid, "use": "sig", **more}
 
     def sign(
@@ -116,7 +116,7 @@ class Provider:
         typ: str | None = None,
         **more: Any,
     ) -> str:
-        """A token of `ada` with these claims besides the usual ones; a claim that is None is left out."""
+        """Return a token of `ada` with these claims and the usual ones; without a claim that is None."""
         moment = datetime.now(UTC)
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": moment, "exp": moment + timedelta(minutes=5)}
         claims = {name: value for name, value in {**usual, **more}.items() if value is not None}

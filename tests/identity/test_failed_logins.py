@@ -1,4 +1,4 @@
-"""Noting who could not sign in costs the same for a name that is known and for one that is not."""
+"""A failed sign-in takes the same database work for a known and for an unknown name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLER = Caller(ANONYMOUS, "rest", "192.0.2.7")
 
 @contextmanager
 def counting(bench: Bench) -> Iterator[list[str]]:
-    """Note what is begun in the database: R for reading, W for writing."""
+    """List the transactions that begin: R for reading, W for writing."""
     begun: list[str] = []
 
     def note(connection: Connection) -> None:
@@ -39,7 +39,7 @@ def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(ben
     assert work == {"ann": ["RW", "R", "R"], "eve": ["RW", "R", "R"], "bob": ["RW"], "mallory": ["RW"]}
 
 
-def test_a_name_that_nobody_has_is_in_no_entry(bench: Bench) -> None:
+def test_an_unknown_name_is_in_no_entry(bench: Bench) -> None:
     denials = Denials(bench.rt.db, bench.rt.settings)
     for name in ("ann", "eve", "mallory", "eve"):
         denials.note_failed_login(CALLER, name)

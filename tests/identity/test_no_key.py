@@ -1,4 +1,4 @@
-"""With a provider and no key of our own: what would need one is refused, by name, and nothing is half done."""
+"""With a provider and no signing key, requests that need the key are refused, by name, and change nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from swallowtail.app.core.errors import NotSetUp, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.sessions import open_session, refresh
+from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from tests.identity.bench import PASSWORD, PROVIDER, Bench
@@ -20,7 +20,7 @@ from tests.identity.conftest import NewBench
 
 @pytest.fixture
 def keyless(new_bench: NewBench, tmp_path: Path) -> Bench:
-    """A bench on a database with an address, such as a distributed deployment has, without a key."""
+    """Return a bench of a distributed deployment: its database has an address, and it has no key."""
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     bench = new_bench(secret_key="", database_url=url, **PROVIDER)
     bench.add("ann")
@@ -31,7 +31,7 @@ def test_it_starts_without_a_key_because_the_provider_has_one(keyless: Bench) ->
     SigningKeys(keyless.rt.settings).check()
 
 
-def test_whatever_is_signed_with_a_key_of_ours_is_no_token_here(keyless: Bench, new_bench: NewBench) -> None:
+def test_a_token_that_was_signed_elsewhere_is_refused(keyless: Bench, new_bench: NewBench) -> None:
     elsewhere = new_bench()
     elsewhere.add("bob")
     with pytest.raises(Unauthenticated):
@@ -55,5 +55,5 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
 
 
 def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
-    minted = api_tokens.issue_personal(keyless.by(user_actor(keyless.user())), NewToken(name="script"))
-    assert Tokens(keyless.rt).read(minted["secret"]).name == "ann"
+    issued = api_tokens.issue_personal(keyless.by(user_actor(keyless.user())), NewToken(name="script"))
+    assert Tokens(keyless.rt).read(issued["secret"]).name == "ann"

@@ -1,4 +1,4 @@
-"""Passwords: kept as argon2id, never told apart from unknown users, hashed anew when the parameters change."""
+"""Passwords are stored as argon2id and hashed again after a change of parameters; unknown users look the same."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_a_password_typed_with_other_code_points_is_the_same(passwords: Password
     assert passwords.verify(passwords.hash("Zoe\u0308 and the \ufb01sh"), "Zo\u00eb and the fish")
 
 
-@pytest.mark.parametrize("given", ["short", "x" * 11, "x" * 257, 12345678901234, None, "lone surrogate \ud800"])
-def test_a_password_of_the_wrong_length_or_kind_cannot_be_set(passwords: Passwords, given: object) -> None:
+@pytest.mark.parametrize("text", ["short", "x" * 11, "x" * 257, 12345678901234, None, "lone surrogate \ud800"])
+def test_a_password_of_the_wrong_length_or_kind_cannot_be_set(passwords: Passwords, text: object) -> None:
     with pytest.raises(InvalidInput) as refused:
-        passwords.check(given)
+        passwords.check(text)
     assert refused.value.field == "password"
 
 
@@ -48,8 +48,8 @@ def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(passwords: Pass
     kept = passwords.hash(PASSWORD)
     passwords.verify(None, "warm up")
     passwords._offload = note
-    for known, given in ((kept, "wrong password"), (None, PASSWORD), (None, ""), (kept, "x" * 5000), (kept, "\ud800")):
-        assert not passwords.verify(known, given)
+    for known, text in ((kept, "wrong password"), (None, PASSWORD), (None, ""), (kept, "x" * 5000), (kept, "\ud800")):
+        assert not passwords.verify(known, text)
     assert [hashed.split("$")[3] for hashed in worked] == ["m=8,t=1,p=1"] * 5
 
 

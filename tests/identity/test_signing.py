@@ -1,4 +1,4 @@
-"""The key that signs: set, or made once on the embedded default, and never readable by others."""
+"""The signing key is set, or created once in an embedded deployment, and never readable by other users."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_on_the_embedded_default_a_key_is_made_once_for_its_owner_alone(tmp_path
     assert os.listdir(settings.var) == [FILE_NAME]
 
 
-def test_where_callers_must_say_who_they_are_the_key_is_there_from_the_start(tmp_path: Path) -> None:
+def test_a_deployment_that_requires_sign_in_creates_the_key_at_the_start(tmp_path: Path) -> None:
     SigningKeys(make_settings(var_dir=tmp_path, auth="required")).check()
     assert (tmp_path / FILE_NAME).exists()
 
@@ -61,9 +61,9 @@ def test_processes_that_begin_at_the_same_time_have_the_same_key(tmp_path: Path)
         assert racer.stdin is not None
         racer.stdin.close()
         racer.stdin = None
-    found = {racer.communicate(timeout=120)[0] for racer in racers}
-    assert len(found) == 1
-    assert len(found.pop().strip()) == 64
+    keys = {racer.communicate(timeout=120)[0] for racer in racers}
+    assert len(keys) == 1
+    assert len(keys.pop().strip()) == 64
     assert os.listdir(tmp_path / "var") == [FILE_NAME]
 
 

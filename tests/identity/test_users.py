@@ -1,4 +1,4 @@
-"""Users come, change their passwords and go; what was issued to them before is worth nothing then."""
+"""Users are created, change their passwords and are disabled, which revokes their earlier tokens."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_login_hashes_the_password_anew_when_the_parameters_have_changed(bench
     assert bench.user().password_hash == after
 
 
-def test_whom_a_provider_vouches_for_is_met_only_when_they_are_known_or_may_become_so(bench: Bench) -> None:
+def test_an_identity_has_a_user_only_if_it_is_registered_or_may_be_provisioned(bench: Bench) -> None:
     ada = Identity("https://id.example", "42", "Ada@Example.com")
     assert users.find_or_create_user(bench.rt, ada, provision=False) is None
     met = users.find_or_create_user(bench.rt, ada, provision=True)
@@ -172,9 +172,9 @@ def test_whom_a_provider_vouches_for_is_met_only_when_they_are_known_or_may_beco
     assert bench.audit()[-1] == ("ada@example.com", "user.create")
 
 
-@pytest.mark.parametrize("wish", ["ann", None, "<script>", "x" * 500, "A\x00"])
-def test_nobody_is_taken_for_somebody_else_because_of_a_name(bench: Bench, wish: str | None) -> None:
-    met = users.find_or_create_user(bench.rt, Identity("https://id.example", "42", wish), provision=True)
+@pytest.mark.parametrize("preferred", ["ann", None, "<script>", "x" * 500, "A\x00"])
+def test_a_preferred_name_never_leads_to_another_user(bench: Bench, preferred: str | None) -> None:
+    met = users.find_or_create_user(bench.rt, Identity("https://id.example", "42", preferred), provision=True)
     assert met is not None
     assert met.id != bench.user().id
     assert met.name.startswith("user-")
@@ -202,28 +202,28 @@ def test_a_superuser_is_made_and_unmade_at_once_and_it_is_written_down(bench: Be
     root, ann = bench.sign_in("root").actor, bench.sign_in()
     before = _version(bench)
 
-    assert users.promote_user(bench.by(root), "ANN")["is_superuser"] is True
+    assert users.set_superuser(bench.by(root), "ANN", is_superuser=True)["is_superuser"] is True
     assert bench.tokens.read(ann.access_token).is_superuser
-    assert users.promote_user(bench.by(root), "ann")["is_superuser"] is True
+    assert users.set_superuser(bench.by(root), "ann", is_superuser=True)["is_superuser"] is True
     assert _version(bench) == before + 1
 
-    assert users.demote_user(bench.by(root), "ann")["is_superuser"] is False
+    assert users.set_superuser(bench.by(root), "ann", is_superuser=False)["is_superuser"] is False
     assert not bench.tokens.read(ann.access_token).is_superuser
     assert _version(bench) == before + 2
     assert bench.audit()[-2:] == [("root", "user.promote"), ("root", "user.demote")]
-    for change in (users.promote_user, users.demote_user):
+    for is_superuser in (True, False):
         with pytest.raises(Forbidden):
-            change(bench.by(ann.actor), "ann")
+            users.set_superuser(bench.by(ann.actor), "ann", is_superuser=is_superuser)
 
 
-def test_the_last_superuser_who_can_come_in_stays_one(bench: Bench) -> None:
+def test_the_last_enabled_superuser_cannot_be_demoted(bench: Bench) -> None:
     bench.add("root", is_superuser=True)
     bench.add("other", is_superuser=True)
     users.disable_user(bench.rt, "other")
     with pytest.raises(Conflict):
-        users.demote_user(bench.rt, "root")
-    assert users.demote_user(bench.rt, "other")["is_superuser"] is False
+        users.set_superuser(bench.rt, "root", is_superuser=False)
+    assert users.set_superuser(bench.rt, "other", is_superuser=False)["is_superuser"] is False
     users.enable_user(bench.rt, "other")
     with pytest.raises(Conflict):
-        users.demote_user(bench.rt, "root")
+        users.set_superuser(bench.rt, "root", is_superuser=False)
     assert bench.user("root").is_superuser

@@ -56,7 +56,10 @@ def test_one_of_several_users_created_at_once_with_the_same_name_succeeds(bench:
 
 def test_two_superusers_who_demote_each_other_leave_one(bench: Bench) -> None:
     bench.add("boss", is_superuser=True)
-    outcomes = race(lambda: users.demote_user(bench.rt, "root"), lambda: users.demote_user(bench.rt, "boss"))
+    outcomes = race(
+        lambda: users.set_superuser(bench.rt, "root", is_superuser=False),
+        lambda: users.set_superuser(bench.rt, "boss", is_superuser=False),
+    )
     assert outcomes == ["conflict", "done"]
     assert bench.user("root").is_superuser is not bench.user("boss").is_superuser
 

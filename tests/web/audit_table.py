@@ -115,8 +115,8 @@ def _disabled(callers_app: CallersApp) -> str:
 def _superuser(callers_app: CallersApp) -> str:
     """Return the path to demote a superuser who is not the last one."""
     other, name = callers_app.new_user(), callers_app.new_user()
-    users.promote_user(callers_app.rt, other)
-    users.promote_user(callers_app.rt, name)
+    users.set_superuser(callers_app.rt, other, is_superuser=True)
+    users.set_superuser(callers_app.rt, name, is_superuser=True)
     return f"/api/v1/users/{name}/demote"
 
 

@@ -165,8 +165,8 @@ def sign_in_all(callers_app: CallersApp) -> None:
     sessions.close_session(rt, signed.session_id)
     user_passwords.set_password(rt, "ann", _PASSWORD + "!")
     for name in ("ann", "superuser"):
-        users.promote_user(rt, name)
-    users.demote_user(rt, "ann")
+        users.set_superuser(rt, name, is_superuser=True)
+    users.set_superuser(rt, "ann", is_superuser=False)
     users.disable_user(rt, "ann")
     users.enable_user(rt, "ann")
 

@@ -159,7 +159,7 @@ def is_trusted(args: Sequence[Any], message_id: str, limits: Limits) -> bool:
         return True
     match args:
         case [str() as task_id, int() as attempt, str() as mark]:
-            return signer().is_ours(RUN_TASK, wakeup(task_id, attempt, message_id, limits), mark)
+            return signer().verify(RUN_TASK, wakeup(task_id, attempt, message_id, limits), mark)
     return False
 
 

@@ -1,7 +1,7 @@
 """Writes denied requests and failed sign-ins to the audit log, and counts repetitions instead of writing each.
 
-A caller who is denied a thousand times must not fill the disk: the first denial of a kind (who, from where, what, which
-object) is written at once, those that follow are counted and written together, and a process writes at most
+A caller who is denied a thousand times must not fill the disk. The first denial of a kind (caller, address, action,
+object) is written at once. Repetitions are counted and written as one entry, and a process writes at most
 `max_refusals` entries in a `refusal_window`.
 """
 
@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -30,7 +30,7 @@ from swallowtail.app.core.tables.auth import User
 
 log = structlog.get_logger(__name__)
 
-#: Kinds that are distinguished at once; further denials are counted as one kind.
+#: Maximum number of kinds; further denials are counted as one kind.
 MOST_KINDS = 1000
 #: Actions in the log.
 DENIED, LOGIN_FAILED, TOKEN_REFUSED = "denied", "login.failed", "token.refused"
@@ -41,7 +41,7 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Kind:
-    """One kind of refusal: since when its entry stands, and how many came after it."""
+    """One kind of denial: when its entry was written, and the number of repetitions since."""
 
     caller: Caller
     record: AuditRecord
@@ -50,16 +50,16 @@ class _Kind:
 
 
 class Denials:
-    """The refusals of one process. Safe to share between threads and greenlets."""
+    """The denied requests of one process. Safe to share between threads and greenlets."""
 
     def __init__(self, db: Database, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
-        #: Seconds in which refusals of one kind make one entry, and how many entries this process writes in them.
+        #: Seconds in which denials of one kind make one entry, and most entries of this process in them.
         self.window, self._most = settings.refusal_window, settings.max_refusals
         self._clock = clock
         self._lock = threading.Lock()
         self._kinds: dict[Key, _Kind] = {}
-        #: What was typed for a name is remembered, for a minute, as something that cannot be found from it.
+        #: Typed names are kept as keyed hashes, because some are passwords.
         self._salt = secrets.token_bytes(16)
         self._began = 0.0
         self._written = 0
@@ -67,59 +67,51 @@ class Denials:
     def note(self, caller: Caller, scope: str, act: str, object_type: str, object_id: str) -> None:
         """Note a denied request. Errors here are logged and not raised."""
         object_id = clean(object_id)[:_LONGEST]
-        record = AuditRecord(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]})
-        self._take(caller, record)
+        self._note(caller, AuditRecord(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]}))
 
     def note_failed_login(self, caller: Caller, name: str) -> None:
         """Note a failed sign-in.
 
-        An unknown name is left out: now and then it is a password. It costs what a known one costs,
-        each name by itself, or the time that the answer takes would tell which names there are.
+        The entry has no unknown name, because it may be a password. Each name is counted separately, whether known or
+        unknown: otherwise the response time would reveal which names exist.
         """
-        user_id = ""
+        name, user_id = clean(name).strip().lower(), ""
         try:
             with self._db.read() as session:
-                user_id = session.scalar(select(User.id).where(User.name == clean(name).strip().lower())) or ""
-        except SQLAlchemyError as fault:
-            log.warning("denials_not_written", count=1, reason=str(fault))
-        detail = {"name": clean(name).strip().lower()} if user_id else {}
-        caller = Caller(ANONYMOUS, caller.entrance, caller.address)
-        wanted = clean(name).strip().lower().encode()
-        self._take(
-            caller,
-            AuditRecord(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail),
-            hashlib.blake2b(wanted, key=self._salt, digest_size=16).hexdigest(),
-        )
+                user_id = session.scalar(select(User.id).where(User.name == name)) or ""
+        except SQLAlchemyError as error:
+            log.warning("denials_not_written", count=1, reason=str(error))
+        record = AuditRecord(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, {"name": name} if user_id else {})
+        digest = hashlib.blake2b(name.encode(), key=self._salt, digest_size=16).hexdigest()
+        self._note(Caller(ANONYMOUS, caller.entrance, caller.address), record, digest)
 
     def note_token(self, caller: Caller, scope: str, act: str, token_id: str, why: str) -> None:
-        """Note a refused token; `token_id` where it is known to have been the caller's."""
-        record = AuditRecord(
-            scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], {"act": clean(act)[:_LONGEST], "why": why}
-        )
-        self._take(caller, record)
+        """Note a refused token; `token_id` is empty if the token proves no id."""
+        detail = {"act": clean(act)[:_LONGEST], "why": why}
+        self._note(caller, AuditRecord(scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], detail))
 
     def count_unwritten(self) -> None:
-        """Count a refusal that there is no time to write down."""
+        """Count a denied request without an entry of its own, because too many wait."""
         with self._lock:
-            self._count_the_rest(DENIED)
+            self._count_other(DENIED)
 
-    def tell_due(self) -> None:
-        """Write down what has been counted for as long as one entry stands for it."""
+    def write_due(self) -> None:
+        """Write the counts of the kinds whose window is over."""
         with self._lock:
             due = self._collect(self._clock())
         self._write(due)
 
     def flush(self) -> None:
-        """Write what was counted and not written yet; for the end of the process."""
+        """Write all counts; for the end of the process."""
         with self._lock:
             due = [kind for kind in self._kinds.values() if kind.more]
             self._kinds.clear()
-        self._write([(kind.caller, _told_again(kind)) for kind in due])
+        self._write([(kind.caller, _count_record(kind)) for kind in due])
 
-    def _take(self, caller: Caller, record: AuditRecord, about: str | None = None) -> None:
-        """Write a refusal down or count it; `about` distinguishes kinds, by default the detail of the entry."""
-        actor, about = caller.actor, str(sorted(record.detail.items())) if about is None else about
-        key = (actor.kind, actor.id, caller.address, record.scope, record.action, record.object_id, about)
+    def _note(self, caller: Caller, record: AuditRecord, distinction: str | None = None) -> None:
+        """Write a denial or count it; `distinction` is part of its kind, by default the detail of the entry."""
+        actor, distinction = caller.actor, distinction or str(sorted(record.detail.items()))
+        key = (actor.kind, actor.id, caller.address, record.scope, record.action, record.object_id, distinction)
         with self._lock:
             due = self._collect(self._clock())
             known = self._kinds.get(key)
@@ -129,11 +121,11 @@ class Denials:
                 self._kinds[key] = _Kind(caller, record, self._clock())
                 due.append((caller, record))
             else:
-                self._count_the_rest(record.action)
+                self._count_other(record.action)
         self._write(due)
 
     def _collect(self, at: float) -> list[tuple[Caller, AuditRecord]]:
-        """Take out the kinds whose time is over, with an entry for what was counted."""
+        """Remove the kinds whose window is over; return entries for the counted repetitions."""
         if at - self._began >= self.window:
             self._began, self._written = at, 0
         over = [(key, kind) for key, kind in self._kinds.items() if at - kind.since >= self.window]
@@ -142,7 +134,7 @@ class Denials:
             del self._kinds[key]
             if kind.more:
                 self._written += 1
-                due.append((kind.caller, _told_again(kind)))
+                due.append((kind.caller, _count_record(kind)))
         return due
 
     def _may_write(self) -> bool:
@@ -151,29 +143,25 @@ class Denials:
         self._written += 1
         return True
 
-    def _count_the_rest(self, action: str) -> None:
-        rest = AuditRecord(SYSTEM_SCOPE, action, "", "", {"others": True})
+    def _count_other(self, action: str) -> None:
+        record = AuditRecord(SYSTEM_SCOPE, action, "", "", {"others": True})
         key = ("", "", "", SYSTEM_SCOPE, action, "others")
-        kind = self._kinds.setdefault(key, _Kind(Caller(ANONYMOUS, "system"), rest, self._clock()))
-        kind.more += 1
+        self._kinds.setdefault(key, _Kind(Caller(ANONYMOUS, "system"), record, self._clock())).more += 1
 
     def _write(self, due: list[tuple[Caller, AuditRecord]]) -> None:
         if not due:
             return
         try:
             self._db.run(partial(_append_all, due=due))
-        except (SwallowtailError, SQLAlchemyError) as fault:
-            log.warning("denials_not_written", count=len(due), reason=str(fault))
+        except (SwallowtailError, SQLAlchemyError) as error:
+            log.warning("denials_not_written", count=len(due), reason=str(error))
 
 
 def _append_all(session: Session, due: list[tuple[Caller, AuditRecord]]) -> None:
-    # Chains are locked in one order by everybody.
+    # Every transaction locks chains in this order.
     for caller, record in sorted(due, key=lambda pair: pair[1].scope):
         append(session, caller, [record], now())
 
 
-def _told_again(kind: _Kind) -> AuditRecord:
-    record = kind.record
-    return AuditRecord(
-        record.scope, record.action, record.object_type, record.object_id, {**record.detail, "more": kind.more}
-    )
+def _count_record(kind: _Kind) -> AuditRecord:
+    return replace(kind.record, detail={**kind.record.detail, "more": kind.more})

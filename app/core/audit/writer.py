@@ -1,8 +1,8 @@
 """Appends entries to the audit log, in the transaction of the change that they describe.
 
-Entries are chained: each holds the hash of the one before it, so that no entry can be changed, removed or inserted
-without every later hash being wrong. There is a chain for each instance and one for changes that are in none. The end of
-a chain is a row that is locked until the commit, as the counter of the event log is.
+Each entry has the hash of the entry before it: if an entry is changed, removed or inserted, every later hash is wrong.
+Each instance has a chain, and one chain has the changes outside of instances. The row with the end of a chain is locked
+until the commit.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from swallowtail.app.core.events import plain, to_json
 from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 
-#: The chain of what belongs to no instance.
+#: The chain of changes that belong to no instance.
 SYSTEM_SCOPE = ""
 #: The action of the entry in the system's chain about the deletion of a chain's oldest entries.
 PRUNE = "audit.prune"
-#: What the first entry of a chain has for the hash before it.
+#: The previous hash of the first entry of a chain.
 BEGINNING = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One thing that was done. `scope` is the instance that it was done in."""
+    """One action. `scope` is the instance in which it was done, or SYSTEM_SCOPE."""
 
     scope: str
     action: str
@@ -41,9 +41,9 @@ class AuditRecord:
 
 
 def append(session: Session, caller: Caller, records: Sequence[AuditRecord], at: datetime) -> None:
-    """Write records down at the ends of their chains, which stay locked until the commit."""
+    """Append records to their chains, whose ends stay locked until the commit."""
     for scope in sorted({record.scope for record in records}):
-        number, previous = take_end(session, scope)
+        number, previous = lock_end(session, scope)
         rows = []
         for record in (record for record in records if record.scope == scope):
             number += 1
@@ -78,19 +78,19 @@ def seal(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(to_json(fields)).hexdigest()
 
 
-def take_end(session: Session, scope: str) -> tuple[int, str]:
+def lock_end(session: Session, scope: str) -> tuple[int, str]:
     """Return the number and hash of a chain's last entry; the chain is locked until the commit."""
     query = select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope).with_for_update()
-    found = session.execute(query).one_or_none()
-    if found is None:
+    end = session.execute(query).one_or_none()
+    if end is None:
         try:
             with session.begin_nested():
                 session.execute(insert(AuditChain).values(scope=scope, number=0, hash=BEGINNING))
         except IntegrityError:
-            # Somebody began the chain at the same time; its end is to be waited for.
+            # Another transaction began the chain at the same time; the query waits for its commit.
             pass
-        found = session.execute(query).one()
-    return found.number, found.hash
+        end = session.execute(query).one()
+    return end.number, end.hash
 
 
 def _row(caller: Caller, record: AuditRecord, at: datetime, number: int, previous: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _row(caller: Caller, record: AuditRecord, at: datetime, number: int, previou
 
 
 def _sorted(value: Any) -> Any:
-    # A database may give the keys of an object back in another order.
+    # A database may return the keys of an object in another order.
     if isinstance(value, Mapping):
         return [[key, _sorted(value[key])] for key in sorted(value)]
     if isinstance(value, list):

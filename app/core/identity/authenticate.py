@@ -1,9 +1,8 @@
 """Authenticates callers by their tokens, and signs the tokens that are JWTs.
 
-Three kinds of token are ours. A session has a secret that lasts until sign-out, and access tokens (JWT) that last for
-minutes. A personal token is a secret for scripts. A front-end token is a JWT that shows one instance on other pages.
-Each has a row, so that it can be revoked; of secrets the row has the SHA-256 only. Tokens of an identity provider are
-the fourth kind. `core/identity/sessions` and `core/identity/api_tokens` issue tokens.
+A session has a secret that is valid until sign-out, and access tokens (JWT) that are valid for minutes. A personal
+token is a secret for scripts. An API token is a JWT that shows one instance to a front end. Each has a row, so that it
+can be revoked. The fourth kind are the tokens of an identity provider.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,12 +20,13 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import NotSetUp, Unauthenticated, Unavailable
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.actors import token_actor
 from swallowtail.app.core.identity.ended_tokens import Reason, find_ended
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_header, secret_key, sign, verify
 from swallowtail.app.core.identity.jwks import ALGORITHMS, ProviderKeys
 from swallowtail.app.core.identity.provider_tokens import ProviderTokens
+from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.core.security.token_secrets import (
     LONGEST,
@@ -38,7 +39,7 @@ from swallowtail.app.core.security.token_secrets import (
 )
 from swallowtail.app.core.tables.auth import AccessToken, User
 
-#: `typ` of our own JWTs, so that one kind is never accepted as the other.
+#: `typ` of the JWTs that are issued here, so that one kind is never accepted as the other.
 _TYPES: dict[str, Kind] = {"at+jwt": "session", "fe+jwt": "front_end"}
 _REQUIRED = ("exp", "nbf", "iat", "jti")
 #: Seconds between two updates of a token's last use.
@@ -51,31 +52,22 @@ _NO_KEY = "SWALLOWTAIL_SECRET_KEY is not set here, so that no sessions and no AP
 class Tokens:
     """Authenticates tokens and signs JWTs."""
 
-    def __init__(self, runtime: CallContext, *, provider: ProviderKeys | None = None) -> None:
+    def __init__(self, context: CallContext, *, provider: ProviderKeys | None = None) -> None:
         """`provider` has the keys of the identity provider; by default, of the provider in the settings."""
-        self.settings = runtime.settings
-        self._db: Database = runtime.db
-        self._keys = SigningKeys(runtime.settings)
-        settings = runtime.settings
+        self.settings = settings = context.settings
+        self._db: Database = context.db
+        self._keys = SigningKeys(settings)
         if provider is None and settings.jwks_url:
             provider = ProviderKeys(settings)
-        self._provider = None if provider is None else ProviderTokens(runtime, provider)
+        self._provider = None if provider is None else ProviderTokens(context, provider)
         self._expected = Expected(settings.token_issuer, settings.token_audience, _REQUIRED, settings.jwt_leeway)
 
     def check_keys(self) -> None:
-        """Check at the start that tokens can be signed and read later.
-
-        Raises:
-            SettingsError: callers must authenticate, and there is no key that every process has.
-        """
+        """Check at the start that tokens can be signed and verified. Raises SettingsError."""
         self._keys.check()
 
     def require_key(self) -> None:
-        """Check that a token can be signed.
-
-        Raises:
-            NotSetUp: there is no key: only personal tokens and those of the identity provider work here.
-        """
+        """Raise NotSetUp without a signing key: only personal tokens and those of the identity provider work then."""
         if not self._keys.is_set:
             raise NotSetUp(_NO_KEY)
 
@@ -85,12 +77,12 @@ class Tokens:
         claims = {"sub": user.id, "sid": session_id, "gen": user.generation, "jti": secrets.token_urlsafe(16)}
         return self._sign("at+jwt", claims, expires), expires
 
-    def sign_front_end(self, token: AccessToken, expires: datetime) -> str:
-        """Return the JWT of the API token in a row."""
-        return self._sign("fe+jwt", {"jti": token.id, "instance_id": token.instance_id}, expires)
+    def sign_front_end(self, token_id: str, instance_id: str, expires: datetime) -> str:
+        """Return the JWT of an API token."""
+        return self._sign("fe+jwt", {"jti": token_id, "instance_id": instance_id}, expires)
 
     def make_session_secret(self, session_id: str) -> Secret:
-        """Return a new secret of a session, with a proof that it was issued here."""
+        """Return a new secret of a session, with an HMAC that proves that it was issued here."""
         return make_proven_secret(session_id, self._keys.present[1])
 
     def has_issued(self, text: str) -> bool:
@@ -98,12 +90,7 @@ class Tokens:
         return is_proven(text, self._keys.by_id.values())
 
     def read(self, token: str) -> Actor:
-        """Return the actor of a token of any kind.
-
-        Raises:
-            Unauthenticated: the token is malformed, unknown, expired or revoked, or its user is disabled.
-            Unavailable: the database or the identity provider is down.
-        """
+        """Return the actor of a token of any kind. Raises Unauthenticated, and Unavailable if the database is down."""
         try:
             return self._read(token)
         except Unauthenticated as refusal:
@@ -117,13 +104,13 @@ class Tokens:
             return self._read_personal(token)
         header = read_header(token)
         if header.get("alg") == "HS256":
-            return self._read_ours(token, header)
+            return self._read_issued(token, header)
         if self._provider is not None and header.get("alg") in ALGORITHMS:
             return self._provider.read(token, header)
         raise Unauthenticated(UNUSABLE)
 
-    def is_of_ours(self, token: object) -> bool:
-        """Return whether a value looks like a token of ours or of the provider, valid or not."""
+    def is_recognized(self, token: object) -> bool:
+        """Return whether a value has the form of a token of a known kind, valid or not."""
         if not isinstance(token, str) or not token.isascii() or len(token) > LONGEST:
             return False
         if token.startswith("swt_"):
@@ -160,7 +147,7 @@ class Tokens:
         times = {"iat": moment, "nbf": moment, "exp": expires}
         return sign({**standard, **times, **claims}, key, {"typ": kind, "kid": kid})
 
-    def _read_ours(self, token: str, header: Mapping[str, Any]) -> Actor:
+    def _read_issued(self, token: str, header: Mapping[str, Any]) -> Actor:
         kind = _TYPES.get(str(header.get("typ")))
         key = self._keys.by_id.get(str(header.get("kid"))) if self._keys.is_set else None
         if kind is None or key is None:
@@ -201,14 +188,14 @@ class Tokens:
             raise _ended(token, _REVOKED)
         _check_row(token, user)
         expires = min(filter(None, (expires, token.expires_at)), default=None)
-        return token_actor(token, user, expires), token.last_used_at
+        return _token_actor(token, user, expires), token.last_used_at
 
     def _note_use(self, token_id: str, used_at: datetime | None) -> None:
         moment = now()
         if used_at is not None and (moment - used_at).total_seconds() < _USE_INTERVAL:
             return
         try:
-            # Without waiting: a locked database gets the update the next time.
+            # Without waiting: if the database is locked, the next use updates it.
             with self._db.write(wait=0) as session:
                 session.execute(
                     update(AccessToken)
@@ -220,6 +207,22 @@ class Tokens:
             return
 
 
+def _token_actor(token: AccessToken, user: User | None, expires: datetime | None) -> Actor:
+    """Return the actor of a token, with the permissions that both the token and its user have."""
+    is_user = user is not None and token.kind != "front_end"
+    actor = user_actor(user) if user is not None and is_user else Actor("front_end", token.id, token.name)
+    return replace(
+        actor,
+        user_id=token.user_id,
+        token_id=token.id,
+        acts=None if token.acts is None else frozenset(Act(act) for act in token.acts),
+        instance_id=token.instance_id,
+        task_id=token.task_id,
+        fields=None if token.fields is None else frozenset(token.fields),
+        expires_at=expires,
+    )
+
+
 def _check_row(token: AccessToken, user: User | None) -> None:
     if token.revoked_at is not None:
         raise _ended(token, _REVOKED)
@@ -228,11 +231,11 @@ def _check_row(token: AccessToken, user: User | None) -> None:
     # An API token that an open deployment issued has no user.
     is_unowned = user is None and token.kind == "front_end" and token.user_id is None
     if not is_unowned and (user is None or user.disabled_at is not None):
-        # As for a revoked token, so that the message does not reveal a disabled account.
+        # The message of a revoked token, so that it does not reveal a disabled account.
         raise _ended(token, _REVOKED)
 
 
-def _ended(token: AccessToken, why: str) -> Unauthenticated:
-    refusal = Unauthenticated(why)
+def _ended(token: AccessToken, reason: str) -> Unauthenticated:
+    refusal = Unauthenticated(reason)
     refusal.token_id = token.id
     return refusal

@@ -22,11 +22,7 @@ _PATIENCE = 2.0
 
 
 def find_ended(db: Database, actors: Collection[Actor], leeway: float) -> dict[Actor, Reason]:
-    """Return the actors whose token would be refused now, with the reason.
-
-    Raises:
-        Unavailable: the database is down.
-    """
+    """Return the actors whose token would be refused now, with the reason. Raises Unavailable."""
     tokens = {actor.token_id for actor in actors if actor.token_id}
     users = {actor.user_id for actor in actors if actor.user_id}
     ended: dict[str, Reason] = {}
@@ -40,10 +36,11 @@ def find_ended(db: Database, actors: Collection[Actor], leeway: float) -> dict[A
             elif row.expires_at is not None and row.expires_at <= moment:
                 ended[token_id] = "expired"
         known = _read_rows(session, select(User.id, User.disabled_at), users)
-    # New connections accept a token that long after its end, too.
+    # As new connections do, accept a token for the leeway after its end.
     moment -= timedelta(seconds=leeway)
     disabled = {user for user in users if user not in known or known[user].disabled_at is not None}
-    return {actor: why for actor in actors if (why := _find_reason(actor, ended, disabled, moment)) is not None}
+    reasons = {actor: _find_reason(actor, ended, disabled, moment) for actor in actors}
+    return {actor: reason for actor, reason in reasons.items() if reason is not None}
 
 
 def _read_rows(session: Session, query: Any, ids: Iterable[str]) -> dict[str, Row[Any]]:

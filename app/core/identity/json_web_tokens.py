@@ -25,7 +25,7 @@ _HMAC = "HS256"
 
 
 class _Registry(JWSRegistry):
-    # The whole token is limited; certificates in a header may be longer than joserfc's own limit.
+    # The length of the whole token is limited; certificates in a header may be longer than joserfc's own limit.
     max_header_length = LONGEST
 
 
@@ -64,11 +64,7 @@ def read_header(token: str) -> Mapping[str, Any]:
 
 
 def verify(token: str, key: Key, algorithm: str, expected: Expected) -> tuple[dict[str, Any], datetime]:
-    """Return the claims of a token and when it expires.
-
-    Raises:
-        Unauthenticated: the signature or a claim is wrong, or the token is expired or not valid yet.
-    """
+    """Return the claims of a token and when it expires. Raises Unauthenticated if the signature or a claim is wrong."""
     claims: dict[str, Any] = {}
     try:
         registry = _Registry(algorithms=[algorithm], strict_check_header=False)

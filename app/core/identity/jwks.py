@@ -1,7 +1,7 @@
 """Reads the public keys of an identity provider from its JWKS address, and caches them.
 
-Unknown keys and an absent provider lead to one request every `jwks_refresh` seconds at most: anybody can name a key that
-does not exist. The clients of PyJWT and Authlib would ask an absent provider at every token, and forget its keys.
+Unknown keys and an absent provider cause at most one request every `jwks_refresh` seconds: every caller can name a key
+that does not exist. The clients of PyJWT and Authlib would send a request for every token, and drop the keys.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEMBERS = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
 _DEFAULTS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256"}
 #: Fewest bits of an RSA key.
 _FEWEST_BITS = 2048
-#: Compressed answers are refused: a few bytes may expand to any number.
+#: Headers that refuse compressed responses: a few bytes may expand to any number.
 PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
 #: Most keys of a set that are read.
 _MOST_KEYS = 100
@@ -53,14 +53,10 @@ class ProviderKeys:
         self._lock = threading.Lock()
         self._keys: dict[str, tuple[Key, str]] = {}
         self._fetched_at: float | None = None
-        self._asked_at: float | None = None
+        self._requested_at: float | None = None
 
     def find(self, kid: str, algorithm: str) -> Key | None:
-        """Return the key of an id for an algorithm; None when the provider has none.
-
-        Raises:
-            Unavailable: the provider is down and no cached keys are fresh enough.
-        """
+        """Return the key of an id for an algorithm, None without one. Raises Unavailable if the keys are outdated."""
         if self._age() > self._settings.jwks_ttl or kid not in self._keys:
             # A caller with a cached key does not wait for the request of another thread.
             self._refresh(wait=kid not in self._keys)
@@ -76,9 +72,9 @@ class ProviderKeys:
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            # A thread that waited uses the answer that the other one got.
-            if self._asked_at is None or self._clock() - self._asked_at >= self._settings.jwks_refresh:
-                self._asked_at = self._clock()
+            # A thread that waited uses the response to the other thread's request.
+            if self._requested_at is None or self._clock() - self._requested_at >= self._settings.jwks_refresh:
+                self._requested_at = self._clock()
                 self._keys = _parse(self._fetch())
                 self._fetched_at = self._clock()
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as fault:
@@ -91,14 +87,14 @@ class ProviderKeys:
         until = time.monotonic() + settings.jwks_timeout
         with (
             httpx2.Client(timeout=settings.jwks_timeout, transport=self._transport, follow_redirects=False) as client,
-            client.stream("GET", settings.jwks_url, headers=PLAIN) as answer,
+            client.stream("GET", settings.jwks_url, headers=PLAIN) as response,
         ):
-            if answer.status_code != 200:
-                raise ValueError(f"status {answer.status_code}")
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
+            if response.status_code != 200:
+                raise ValueError(f"status {response.status_code}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ValueError("compressed although the request refuses it")
             body = b""
-            for part in answer.iter_bytes():
+            for part in response.iter_bytes():
                 body += part
                 if len(body) > settings.jwks_max_bytes:
                     raise ValueError(f"more than {settings.jwks_max_bytes} bytes")
@@ -119,10 +115,10 @@ def _parse(body: bytes) -> dict[str, tuple[Key, str]]:
 
 
 def _read_key(key: dict[str, Any]) -> tuple[Key, str] | None:
-    """Return a key and its algorithm; None for a key that cannot be used, so that the others still work."""
+    """Return a key and its algorithm; None for a key that cannot be used, so that the other keys still work."""
     try:
         algorithm = key.get("alg", _DEFAULTS.get((key["kty"], key.get("crv"))))
-        # A private key in public is not a secret any more.
+        # A published private key is no secret any more.
         if algorithm not in ALGORITHMS or "d" in key:
             return None
         if key["kty"] == "RSA" and _count_bits(key["n"]) < _FEWEST_BITS:

@@ -1,7 +1,7 @@
 """Signs users in at an identity provider by OpenID Connect: the code flow with PKCE, through Authlib.
 
-Each sign-in reads the provider's configuration and keys again, so that no cached copy can be wrong. Nothing here uses the
-database, so that a slow provider blocks no transaction.
+Each sign-in reads the provider's configuration and keys again, so that no cached copy is outdated. No transaction is
+open meanwhile, so that a slow provider blocks none.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.jwks import PLAIN
 from swallowtail.app.core.identity.users import Identity
 
-#: Accepted algorithms of ID tokens, whatever the provider offers: no shared secrets, no unsigned tokens.
+#: Accepted algorithms of ID tokens, whichever the provider offers: no shared secrets, no unsigned tokens.
 ALGORITHMS = ["RS256", "ES256"]
 _DISCOVERY = "/.well-known/openid-configuration"
 #: Length of each secret of a sign-in; PKCE requires 43 to 128 characters.
 _LENGTH = 48
-_WRONG = "the identity provider's answer cannot be used; sign in again"
+_WRONG = "the response of the identity provider cannot be used; sign in again"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sign-in: the secrets that the provider returns, and the address for its answer."""
+    """One sign-in: the secrets that the provider returns, and the address for its response."""
 
     state: str
     nonce: str
@@ -54,7 +54,7 @@ class Attempt:
 
 
 class _Bounded(httpx2.SyncByteStream):
-    """The bytes of an answer. Raises ValueError once there are more than `most`, or they come after `until`."""
+    """The bytes of a response. Raises ValueError after more than `most` bytes, or after the moment `until`."""
 
     def __init__(self, source: Any, most: int, until: float) -> None:
         self._source = source
@@ -70,18 +70,18 @@ class _Bounded(httpx2.SyncByteStream):
             yield part
 
     def close(self) -> None:
-        """End the connection or give it back."""
+        """Close the connection or return it to the pool."""
         self._source.close()
 
 
-class Provider:
+class SignInProvider:
     """The identity provider of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def write_address(self, attempt: Attempt) -> str:
-        """Return where to send a browser that wants to sign in. Raises Unavailable."""
+        """Return the address at the provider to which a browser is redirected. Raises Unavailable."""
         with self._client(attempt) as client:
             endpoint = self._discover(client)["authorization_endpoint"]
             url, _ = client.create_authorization_url(
@@ -90,15 +90,9 @@ class Provider:
         return str(url)
 
     def finish(self, attempt: Attempt, query: Mapping[str, str]) -> Identity:
-        """Return the identity that the provider confirms.
+        """Return the identity that the provider confirms; `query` is of the browser's request after the sign-in.
 
-        Args:
-            attempt: the sign-in that the same browser began.
-            query: the query of the browser's request after the sign-in.
-
-        Raises:
-            Unauthenticated: the answer is not for this sign-in, or its token is invalid.
-            Unavailable: the provider is down, or its answer cannot be read.
+        Raises Unauthenticated, and Unavailable if the provider is down or its response cannot be read.
         """
         settings = self._settings
         if not hmac.compare_digest(attempt.state.encode(), query.get("state", "").encode()):
@@ -108,17 +102,17 @@ class Provider:
         if "code" not in query:
             raise Unauthenticated(f"the identity provider refused: {query.get('error', 'without a reason')[:100]}")
         with self._client(attempt) as client:
-            found = self._discover(client)
+            addresses = self._discover(client)
             try:
-                tokens = client.fetch_token(found["token_endpoint"], code=query["code"], code_verifier=attempt.verifier)
+                tokens = client.fetch_token(
+                    addresses["token_endpoint"], code=query["code"], code_verifier=attempt.verifier
+                )
             except AuthlibBaseError:
                 raise Unauthenticated(_WRONG) from None
             except (httpx2.HTTPError, ValueError) as fault:
                 raise _away(fault) from None
-            keys = self._read_json(client, found["jwks_uri"])
-        claims = self._read(tokens, keys, attempt)
-        name = claims.get("preferred_username") or claims.get("email")
-        return Identity(settings.oidc_issuer, claims["sub"], name if isinstance(name, str) else None)
+            keys = self._read_json(client, addresses["jwks_uri"])
+        return Identity.of_claims(settings.oidc_issuer, self._read(tokens, keys, attempt))
 
     def _client(self, attempt: Attempt) -> Any:
         settings = self._settings
@@ -136,23 +130,19 @@ class Provider:
             event_hooks={"response": [self._bound]},
         )
 
-    def _bound(self, answer: httpx2.Response) -> None:
-        """Have no more of an answer read, and no longer, than the settings allow. Raises ValueError when it is packed.
-
-        A few packed bytes may unpack to any number.
-        """
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise ValueError("packed, although it was asked not to be")
-        settings = self._settings
-        until = time.monotonic() + settings.oidc_timeout
-        answer.stream = _Bounded(answer.stream, settings.jwks_max_bytes, until)
+    def _bound(self, response: httpx2.Response) -> None:
+        """Limit the size and the duration of a response. Raises ValueError if it is compressed."""
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("compressed although the request refuses it")
+        until = time.monotonic() + self._settings.oidc_timeout
+        response.stream = _Bounded(response.stream, self._settings.jwks_max_bytes, until)
 
     def _discover(self, client: Any) -> dict[str, str]:
         issuer = self._settings.oidc_issuer
-        found = self._read_json(client, issuer.rstrip("/") + _DISCOVERY)
-        if found.get("issuer") != issuer:
+        document = self._read_json(client, issuer.rstrip("/") + _DISCOVERY)
+        if document.get("issuer") != issuer:
             raise Unavailable("the issuer of the identity provider differs from SWALLOWTAIL_OIDC_ISSUER")
-        addresses = {name: found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+        addresses = {name: document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         for name, address in addresses.items():
             if not isinstance(address, str) or not is_safe_address(address):
                 raise Unavailable(f"the identity provider's {name} is no https:// address")
@@ -161,14 +151,14 @@ class Provider:
     def _read_json(self, client: Any, address: str) -> dict[str, Any]:
         """Return the object at an address. Raises Unavailable, also when it is too large (`jwks_max_bytes`)."""
         try:
-            answer = client.request("GET", address, withhold_token=True)
-            answer.raise_for_status()
-            found = orjson.loads(answer.content)
+            response = client.request("GET", address, withhold_token=True)
+            response.raise_for_status()
+            document = orjson.loads(response.content)
         except (httpx2.HTTPError, ValueError) as fault:
             raise _away(fault) from None
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise _away(ValueError("no object"))
-        return found
+        return document
 
     def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
         settings = self._settings

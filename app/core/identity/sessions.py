@@ -1,6 +1,6 @@
 """Opens, refreshes and closes sessions, for REST, the pages and the command line.
 
-A session is a row and a secret. The pages keep the secret in a cookie. A program exchanges it for an access token and
+A session has a row and a secret. The pages keep the secret in a cookie. A program exchanges it for an access token and
 the next secret; a secret that is used twice was stolen, and ends the session.
 """
 
@@ -16,10 +16,10 @@ from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, Forbidden, Unauthenticated
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import revoke_own
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.user_passwords import authenticate
+from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version
@@ -34,56 +34,48 @@ class SignedIn:
 
     actor: Actor
     session_id: str
-    #: Opens the session until it ends, or until the next `refresh`.
+    #: Authenticates until the session ends, or until the next `refresh`.
     session_secret: str
     session_expires_at: datetime
     access_token: str
     access_expires_at: datetime
 
 
-def sign_in(runtime: CallContext, tokens: Tokens, name: str, password: str) -> SignedIn:
-    """Begin a session by name and password.
-
-    Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; the message is the same.
-        TooFast: too many passwords are being checked.
-        NotSetUp: there is no key to sign with.
-    """
+def sign_in(context: CallContext, tokens: Tokens, name: str, password: str) -> SignedIn:
+    """Open a session by name and password. Raises as `user_passwords.authenticate` and `open_session` do."""
     tokens.require_key()
-    return open_session(runtime, tokens, authenticate(runtime, name, password))
+    return open_session(context, tokens, authenticate(context, name, password))
 
 
-def open_session(runtime: CallContext, tokens: Tokens, user: User) -> SignedIn:
+def open_session(context: CallContext, tokens: Tokens, user: User) -> SignedIn:
     """Open a session of an authenticated user.
 
-    Raises:
-        Unauthenticated: the user was disabled, or all that was issued to them voided, since `user` was read.
-        NotSetUp: there is no key to sign with.
+    Raises NotSetUp, and Unauthenticated if the user was disabled or the password changed since `user` was read.
     """
     tokens.require_key()
     session_id = str(uuid.uuid4())
     secret = tokens.make_session_secret(session_id)
-    expires = now() + timedelta(hours=runtime.settings.session_hours)
+    expires = now() + timedelta(hours=context.settings.session_hours)
 
     def work(change: Change) -> None:
         if change.session.get(AccessToken, session_id) is not None:
             return
-        _check_user(change.session.get(User, user.id, with_for_update=True), user)
+        present = change.session.get(User, user.id, with_for_update=True)
+        if present is None or present.disabled_at is not None or present.generation != user.generation:
+            raise Unauthenticated("sign in again")
         row = AccessToken(id=session_id, kind="session", secret_hash=secret.hash, user_id=user.id, expires_at=expires)
         row.created_at = row.last_used_at = change.now
         change.session.add(row)
         change.audit(SYSTEM_SCOPE, "session.open", "user", user.id, {"name": user.name, "session": session_id})
 
-    _act_as(runtime, user_actor(user)).commit(work)
-    return _answer(tokens, user, session_id, secret.text, expires)
+    context.by(replace(context.caller, actor=user_actor(user))).commit(work)
+    return _signed_in(tokens, user, session_id, secret.text, expires)
 
 
-def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
-    """Give a new access token for a session's secret, and the secret that takes its place.
+def refresh(context: CallContext, tokens: Tokens, secret: str) -> SignedIn:
+    """Exchange a session's secret for a new access token and the next secret. Raises Unauthenticated, NotSetUp.
 
-    Raises:
-        Unauthenticated: the session has ended, or the secret is not its present one. One that it had earlier ends it.
-        NotSetUp: there is no key to sign with.
+    An earlier secret of the session ends it.
     """
     tokens.require_key()
     session_id, secret_hash = split_secret(secret, "session")
@@ -92,10 +84,10 @@ def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
     def work(change: Change) -> tuple[User, datetime] | None:
         query = select(AccessToken, User).join(User, User.id == AccessToken.user_id).with_for_update(of=AccessToken)
         same = (AccessToken.id == session_id, AccessToken.kind == "session")
-        found = change.session.execute(query.where(*same)).one_or_none()
-        if found is None:
+        pair = change.session.execute(query.where(*same)).one_or_none()
+        if pair is None:
             return None
-        row, user = found
+        row, user = pair
         if row.secret_hash not in (secret_hash, following.hash):
             # Only an earlier secret proves a theft. The id of a session is not secret.
             if row.revoked_at is None and was_issued:
@@ -109,29 +101,24 @@ def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
         row.secret_hash, row.last_used_at = following.hash, change.now
         return user, row.expires_at
 
-    found = runtime.commit(work)
-    if found is None:
+    session = context.commit(work)
+    if session is None:
         raise Unauthenticated("this session has ended; sign in again")
-    user, expires = found
-    return _answer(tokens, user, session_id, following.text, expires)
+    user, expires = session
+    return _signed_in(tokens, user, session_id, following.text, expires)
 
 
-def give_access(runtime: CallContext, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
-    """Return an access token for the owner of a session, and when it expires.
-
-    Raises:
-        Unauthenticated: the user is gone or disabled.
-        NotSetUp: there is no key to sign with.
-    """
-    with runtime.db.read() as session:
+def issue_access_token(context: CallContext, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
+    """Return an access token for the owner of a session, and when it expires. Raises Unauthenticated, NotSetUp."""
+    with context.db.read() as session:
         user = session.get(User, actor.user_id)
     if user is None or user.disabled_at is not None or actor.token_id is None or actor.expires_at is None:
         raise Unauthenticated("sign in again")
     return tokens.sign_access(user, actor.token_id, actor.expires_at)
 
 
-def close_session(runtime: CallContext, session_id: str) -> None:
-    """End a session; its tokens are worth nothing from now on. Ending it again changes nothing."""
+def close_session(context: CallContext, session_id: str) -> None:
+    """End a session, whose tokens become invalid; a second call changes nothing."""
 
     def work(change: Change) -> None:
         row = change.session.get(AccessToken, session_id, with_for_update=True)
@@ -141,41 +128,29 @@ def close_session(runtime: CallContext, session_id: str) -> None:
         raise_version(change.session)
         change.audit(SYSTEM_SCOPE, "session.close", "user", row.user_id or "", {"session": session_id})
 
-    runtime.commit(work)
+    context.commit(work)
 
 
-def sign_out(runtime: CallContext) -> None:
-    """End the session whose token the caller shows, or the personal token itself.
+def sign_out(context: CallContext) -> None:
+    """End the session of the caller's token, or revoke the personal token.
 
-    Raises:
-        Unauthenticated: the caller is anonymous.
-        Forbidden: a front end's token is not its bearer's to end.
-        Conflict: there is nothing to end here: an identity provider issued the token, or none is needed.
+    Raises Unauthenticated, Forbidden for front ends, and Conflict for tokens that were not issued here.
     """
-    actor = runtime.caller.actor
+    actor = context.caller.actor
     require_authenticated(actor)
     if actor.kind == "front_end":
         raise Forbidden("only an admin of the instance can revoke an API token of a front end")
-    with runtime.db.read() as session:
+    with context.db.read() as session:
         token = session.get(AccessToken, actor.token_id or "")
     if token is None:
         raise Conflict("this token was not issued here and cannot be revoked here")
     if token.kind == "session":
-        close_session(runtime, token.id)
+        close_session(context, token.id)
     else:
-        revoke_own(runtime, token.id)
+        revoke_own(context, token.id)
 
 
-def _check_user(present: User | None, known: User) -> None:
-    if present is None or present.disabled_at is not None or present.generation != known.generation:
-        raise Unauthenticated("sign in again")
-
-
-def _act_as(runtime: CallContext, actor: Actor) -> CallContext:
-    return runtime.by(replace(runtime.caller, actor=actor))
-
-
-def _answer(tokens: Tokens, user: User, session_id: str, secret: str, expires: datetime) -> SignedIn:
+def _signed_in(tokens: Tokens, user: User, session_id: str, secret: str, expires: datetime) -> SignedIn:
     access_token, access_expires = tokens.sign_access(user, session_id, expires)
     actor = replace(user_actor(user), token_id=session_id, expires_at=access_expires)
     return SignedIn(actor, session_id, secret, expires, access_token, access_expires)

@@ -10,6 +10,7 @@ from swallowtail.app.core.events import clean
 from swallowtail.app.core.identity.users import note_user, revoke_all, view_user
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.schemas.identities import UserView
+from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import User
@@ -17,59 +18,50 @@ from swallowtail.app.core.tables.auth import User
 _REFUSED = "the name or the password is wrong"
 
 
-def set_password(runtime: CallContext, name: str, password: str) -> UserView:
+def set_password(context: CallContext, name: str, password: str) -> UserView:
     """Change a user's password; the user's sessions and personal tokens are revoked.
 
-    Raises:
-        Unauthenticated, Forbidden: the caller is no superuser.
-        NotFound: there is no such user.
-        InvalidInput: the password cannot be used.
-        Conflict: this user signs in through an identity provider.
+    Raises Unauthenticated, Forbidden, NotFound, InvalidInput, and Conflict for a user of an identity provider.
     """
-    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
-    return _change_password(runtime, Act.MANAGE_USERS, User.name == clean(name.strip().lower()), password)
+    require_outside(context.caller.actor, Act.MANAGE_USERS)
+    return _change_password(context, Act.MANAGE_USERS, User.name == clean(name.strip().lower()), password)
 
 
-def change_own_password(runtime: CallContext, present: str, new: str) -> UserView:
-    """Change the caller's password; all earlier sessions and personal tokens are revoked, this session too.
+def change_own_password(context: CallContext, present: str, new: str) -> UserView:
+    """Change the caller's password; all sessions and personal tokens are revoked, this session too.
 
-    Raises:
-        Unauthenticated: the caller is no user, or the current password is wrong.
-        Forbidden: the caller shows a token that allows less than everything.
-        InvalidInput, Conflict: see `set_password`.
+    Raises Forbidden if the current password is wrong, and as `set_password` does.
     """
-    actor = runtime.caller.actor
+    actor = context.caller.actor
     require_outside(actor, Act.MANAGE_OWN_TOKENS)
     if actor.user_id is None or actor.acts is not None:
         raise Forbidden("sign in with your password to change it")
-    runtime.passwords.check(new, "new_password")
-    with runtime.db.read() as session:
+    context.passwords.check(new, "new_password")
+    with context.db.read() as session:
         user = session.get(User, actor.user_id)
-    if not runtime.passwords.verify(None if user is None else user.password_hash, present):
-        runtime.commit(lambda change: note_user(change, "user.password_refuse", user))
+    if not context.passwords.verify(None if user is None else user.password_hash, present):
+        context.commit(lambda change: note_user(change, "user.password_refuse", user))
         raise Forbidden("the current password is wrong", field="password")
-    return _change_password(runtime, Act.MANAGE_OWN_TOKENS, User.id == actor.user_id, new)
+    return _change_password(context, Act.MANAGE_OWN_TOKENS, User.id == actor.user_id, new)
 
 
-def authenticate(runtime: CallContext, name: str, password: str) -> User:
+def authenticate(context: CallContext, name: str, password: str) -> User:
     """Return the user of a name and password. The caller audits a refusal (`core/audit/denied_requests`).
 
-    Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; the message is the same.
-        TooFast: too many passwords are being verified.
+    Raises Unauthenticated, with the same message in all cases, and TooFast while too many passwords are being verified.
     """
-    with runtime.db.read() as session:
+    with context.db.read() as session:
         user = session.scalars(select(User).where(User.name == clean(name.strip().lower()))).one_or_none()
-    fits = runtime.passwords.verify(None if user is None else user.password_hash, password)
+    fits = context.passwords.verify(None if user is None else user.password_hash, password)
     if user is None or not fits or user.disabled_at is not None:
         raise Unauthenticated(_REFUSED)
-    if runtime.passwords.is_outdated(user.password_hash or ""):
-        _rehash(runtime, user, password)
+    if context.passwords.is_outdated(user.password_hash or ""):
+        _rehash(context, user, password)
     return user
 
 
-def _change_password(runtime: CallContext, act: Act, which: ColumnElement[bool], password: str) -> UserView:
-    kept = runtime.passwords.hash(runtime.passwords.check(password))
+def _change_password(context: CallContext, act: Act, which: ColumnElement[bool], password: str) -> UserView:
+    kept = context.passwords.hash(context.passwords.check(password))
 
     def work(change: Change) -> User:
         change.require_outside(act)
@@ -80,16 +72,17 @@ def _change_password(runtime: CallContext, act: Act, which: ColumnElement[bool],
             raise Conflict("this user signs in through an identity provider", field="name")
         user.password_hash = kept
         revoke_all(change, user)
+        raise_version(change.session)
         note_user(change, "user.password", user)
         return user
 
-    return view_user(runtime.commit(work))
+    return view_user(context.commit(work))
 
 
-def _rehash(runtime: CallContext, user: User, password: str) -> None:
-    kept = runtime.passwords.hash(password)
-    with runtime.db.write() as session:
-        # Unless the password was changed meanwhile.
+def _rehash(context: CallContext, user: User, password: str) -> None:
+    kept = context.passwords.hash(password)
+    with context.db.write() as session:
+        # Only if the password was not changed meanwhile.
         same = (User.id == user.id, User.password_hash == user.password_hash)
         session.execute(
             update(User).where(*same).values(password_hash=kept).execution_options(synchronize_session=False)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
+from typing import Any, Self
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,8 +22,9 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
-from swallowtail.app.core.events import clean, stamp
+from swallowtail.app.core.events import clean
 from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version
@@ -36,15 +39,26 @@ _LONGEST_SUBJECT = 300
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user of an identity provider; `wish` is the preferred name here."""
+    """A user of an identity provider."""
 
     issuer: str
     subject: str
-    wish: str | None = None
+    preferred_name: str | None = None
+
+    @classmethod
+    def of_claims(cls, issuer: str, claims: Mapping[str, Any]) -> Self:
+        """Return the identity in the verified claims of a token."""
+        name = claims.get("preferred_username") or claims.get("email")
+        return cls(issuer, claims["sub"], name if isinstance(name, str) else None)
+
+
+def user_actor(user: User, *, expires_at: datetime | None = None) -> Actor:
+    """Return the actor of a user with all of the user's permissions."""
+    return Actor("user", user.id, user.name, user_id=user.id, is_superuser=user.is_superuser, expires_at=expires_at)
 
 
 def create_user(
-    runtime: CallContext,
+    context: CallContext,
     name: str,
     password: str | None = None,
     *,
@@ -53,37 +67,36 @@ def create_user(
 ) -> UserView:
     """Create a user with a password or with an identity of a provider.
 
-    Raises:
-        Unauthenticated, Forbidden: the caller is no superuser.
-        InvalidInput: the name or the password cannot be used, or there is neither a password nor an identity.
-        Conflict: the name or the identity is taken.
+    Raises Unauthenticated, Forbidden, InvalidInput, and Conflict if the name or the identity is taken.
     """
-    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
+    # Before the costly hash; the transaction checks it again.
+    require_outside(context.caller.actor, Act.MANAGE_USERS)
     name = check_name(name)
     if (password is None) == (identity is None):
-        raise InvalidInput("give either a password or issuer and subject", field="password")
-    kept = None if password is None else runtime.passwords.hash(runtime.passwords.check(password))
+        raise InvalidInput("pass either a password or issuer and subject", field="password")
+    kept = None if password is None else context.passwords.hash(context.passwords.check(password))
     if identity is not None:
-        identity = _check_identity(identity)
-    new = _new_user(name, kept, identity, is_superuser=is_superuser)
-    return view_user(_store(runtime, new, partial(Change.require_outside, act=Act.MANAGE_USERS)))
+        issuer = check_line(identity.issuer, "issuer", longest=_LONGEST_SUBJECT)
+        identity = Identity(issuer, check_line(identity.subject, "subject", longest=_LONGEST_SUBJECT))
+    values = {**_new_values(name, identity), "password_hash": kept, "is_superuser": is_superuser}
+    return view_user(_store(context, values, partial(Change.require_outside, act=Act.MANAGE_USERS)))
 
 
-def list_users(runtime: CallContext, *, limit: int, after: str | None = None) -> tuple[list[UserView], str | None]:
+def list_users(context: CallContext, *, limit: int, after: str | None = None) -> tuple[list[UserView], str | None]:
     """Return users by name, from after the name `after`, and the name to go on from. Raises as `create_user` does."""
-    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
+    require_outside(context.caller.actor, Act.MANAGE_USERS)
     query = select(User).order_by(User.name)
     if after is not None:
         query = query.where(User.name > clean(after))
-    with runtime.db.read() as session:
+    with context.db.read() as session:
         rows = session.scalars(query.limit(limit + 1)).all()
     return [view_user(row) for row in rows[:limit]], rows[limit - 1].name if len(rows) > limit else None
 
 
-def read_user(runtime: CallContext, name: str) -> UserView:
+def read_user(context: CallContext, name: str) -> UserView:
     """Return the user of a name. Raises NotFound, and as `create_user` does."""
-    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
-    with runtime.db.read() as session:
+    require_outside(context.caller.actor, Act.MANAGE_USERS)
+    with context.db.read() as session:
         return view_user(_find(session, name))
 
 
@@ -92,76 +105,69 @@ def has_users(session: Session) -> bool:
     return session.scalar(select(User.id).limit(1)) is not None
 
 
-def disable_user(runtime: CallContext, name: str) -> UserView:
+def disable_user(context: CallContext, name: str) -> UserView:
     """Disable a user: sessions and personal tokens are revoked, and the user's API tokens suspended.
 
-    Raises:
-        Unauthenticated, Forbidden: the caller is no superuser.
-        NotFound: there is no such user.
-        Conflict: the user is the last superuser.
+    Raises Unauthenticated, Forbidden, NotFound, and Conflict for the last superuser.
     """
 
-    def work(change: Change) -> User:
-        change.require_outside(Act.MANAGE_USERS)
-        user = _find(change.session, name)
-        if user.disabled_at is None:
-            _check_others(change.session, user)
-            user.disabled_at = change.now
-            revoke_all(change, user)
-            note_user(change, "user.disable", user)
-        return user
+    def disable(change: Change, user: User) -> str | None:
+        if user.disabled_at is not None:
+            return None
+        _check_others(change.session, user)
+        user.disabled_at = change.now
+        revoke_all(change, user)
+        return "user.disable"
 
-    return view_user(runtime.commit(work))
+    return _change_user(context, name, disable)
 
 
-def enable_user(runtime: CallContext, name: str) -> UserView:
+def enable_user(context: CallContext, name: str) -> UserView:
     """Enable a user again; revoked tokens stay revoked. Raises as `disable_user` does, except Conflict."""
 
-    def work(change: Change) -> User:
-        change.require_outside(Act.MANAGE_USERS)
-        user = _find(change.session, name)
-        if user.disabled_at is not None:
-            user.disabled_at = None
-            raise_version(change.session)
-            note_user(change, "user.enable", user)
-        return user
+    def enable(change: Change, user: User) -> str | None:
+        if user.disabled_at is None:
+            return None
+        user.disabled_at = None
+        return "user.enable"
 
-    return view_user(runtime.commit(work))
+    return _change_user(context, name, enable)
 
 
-def promote_user(runtime: CallContext, name: str) -> UserView:
-    """Make a user a superuser. Raises as `enable_user` does."""
-    return _change_standing(runtime, name, is_superuser=True)
+def set_superuser(context: CallContext, name: str, *, is_superuser: bool) -> UserView:
+    """Make a user a superuser, or a superuser an ordinary user. Raises as `disable_user` does."""
+
+    def promote_or_demote(change: Change, user: User) -> str | None:
+        if user.is_superuser is is_superuser:
+            return None
+        if not is_superuser:
+            _check_others(change.session, user)
+        user.is_superuser = is_superuser
+        return "user.promote" if is_superuser else "user.demote"
+
+    return _change_user(context, name, promote_or_demote)
 
 
-def demote_user(runtime: CallContext, name: str) -> UserView:
-    """Make a superuser an ordinary user. Raises as `disable_user` does."""
-    return _change_standing(runtime, name, is_superuser=False)
-
-
-def find_or_create_user(runtime: CallContext, identity: Identity, *, provision: bool) -> User | None:
-    """Return the user of a provider's identity, created if `provision` is set.
-
-    Uses the preferred name unless it is taken.
-    """
+def find_or_create_user(context: CallContext, identity: Identity, *, provision: bool) -> User | None:
+    """Return the user of an identity. `provision`: create one, with the preferred name unless it is taken."""
     if not 0 < len(identity.subject) <= _LONGEST_SUBJECT or identity.subject != clean(identity.subject):
         return None
     same = (User.issuer == identity.issuer, User.subject == identity.subject)
-    with runtime.db.read() as session:
+    with context.db.read() as session:
         user = session.scalars(select(User).where(*same)).one_or_none()
     if user is not None or not provision:
         return user
-    wish = (identity.wish or "").strip().lower()
+    preferred = (identity.preferred_name or "").strip().lower()
     spare = f"user-{hashlib.sha256(f'{identity.issuer} {identity.subject}'.encode()).hexdigest()[:12]}"
-    for name in (wish, spare):
+    for name in (preferred, spare):
         if _NAME.fullmatch(name) is None:
             continue
-        new = _new_user(name, None, identity, is_superuser=False)
-        actor = Actor("user", new.id, name, user_id=new.id)
+        values = _new_values(name, identity)
+        actor = Actor("user", values["id"], name, user_id=values["id"])
         try:
-            return _store(runtime.by(replace(runtime.caller, actor=actor)), new, lambda change: None)
+            return _store(context.by(replace(context.caller, actor=actor)), values, lambda change: None)
         except Conflict:
-            with runtime.db.read() as session:
+            with context.db.read() as session:
                 user = session.scalars(select(User).where(*same)).one_or_none()
             if user is not None:
                 return user
@@ -180,44 +186,22 @@ def check_name(name: object) -> str:
 
 def view_user(user: User) -> UserView:
     """Return what callers see of a user."""
-    return UserView(
-        id=user.id,
-        name=user.name,
-        is_superuser=user.is_superuser,
-        has_password=user.password_hash is not None,
-        issuer=user.issuer,
-        subject=user.subject,
-        disabled_at=stamp(user.disabled_at),
-        created_at=stamp(user.created_at),
-    )
+    return view_row(UserView, user, has_password=user.password_hash is not None)
 
 
-def _new_user(name: str, kept: str | None, identity: Identity | None, *, is_superuser: bool) -> User:
-    return User(
-        id=str(uuid.uuid4()),
-        name=name,
-        password_hash=kept,
-        issuer=identity.issuer if identity else None,
-        subject=identity.subject if identity else None,
-        is_superuser=is_superuser,
-        generation=1,
-    )
+def _new_values(name: str, identity: Identity | None) -> dict[str, Any]:
+    issuer, subject = (None, None) if identity is None else (identity.issuer, identity.subject)
+    return {"id": str(uuid.uuid4()), "name": name, "issuer": issuer, "subject": subject, "is_superuser": False}
 
 
-def _check_identity(identity: Identity) -> Identity:
-    issuer = check_line(identity.issuer, "issuer", longest=_LONGEST_SUBJECT)
-    return Identity(issuer, check_line(identity.subject, "subject", longest=_LONGEST_SUBJECT))
-
-
-def _store(runtime: CallContext, new: User, check: Callable[[Change], object]) -> User:
+def _store(context: CallContext, values: dict[str, Any], check: Callable[[Change], object]) -> User:
     def work(change: Change) -> User:
         check(change)
-        known = change.session.get(User, new.id)
+        known = change.session.get(User, values["id"])
         if known is not None:
             # The commit of an earlier try succeeded.
             return known
-        values = {column.name: getattr(new, column.name) for column in User.__table__.columns}
-        row = User(**{**values, "created_at": change.now})
+        row = User(**values, generation=1, created_at=change.now)
         change.session.add(row)
         change.session.flush()
         raise_version(change.session)
@@ -225,7 +209,7 @@ def _store(runtime: CallContext, new: User, check: Callable[[Change], object]) -
         return row
 
     try:
-        return runtime.commit(work)
+        return context.commit(work)
     except IntegrityError:
         raise Conflict("this name, or this identity, is taken", field="name") from None
 
@@ -239,7 +223,6 @@ def revoke_all(change: Change, user: User) -> None:
         .values(revoked_at=change.now)
         .execution_options(synchronize_session=False)
     )
-    raise_version(change.session)
 
 
 def _find(session: Session, name: str) -> User:
@@ -249,19 +232,19 @@ def _find(session: Session, name: str) -> User:
     return user
 
 
-def _change_standing(runtime: CallContext, name: str, *, is_superuser: bool) -> UserView:
+def _change_user(context: CallContext, name: str, apply: Callable[[Change, User], str | None]) -> UserView:
+    """Change a user if the caller may; `apply` returns the action for the audit log, None if nothing changed."""
+
     def work(change: Change) -> User:
         change.require_outside(Act.MANAGE_USERS)
         user = _find(change.session, name)
-        if user.is_superuser is not is_superuser:
-            if not is_superuser:
-                _check_others(change.session, user)
-            user.is_superuser = is_superuser
+        action = apply(change, user)
+        if action is not None:
             raise_version(change.session)
-            note_user(change, "user.promote" if is_superuser else "user.demote", user)
+            note_user(change, action, user)
         return user
 
-    return view_user(runtime.commit(work))
+    return view_user(context.commit(work))
 
 
 def _check_others(session: Session, user: User) -> None:

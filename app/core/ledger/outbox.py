@@ -236,7 +236,7 @@ class Relay:
     def _make_arguments(self, entry: OutboxEntry, name: str, limits: tuple[int, int]) -> list[str | int]:
         arguments: list[str | int] = [entry.task_id, entry.attempt]
         if self._signer.is_strict:
-            arguments.append(self._signer.mark(RUN_TASK, wakeup(entry.task_id, entry.attempt, name, limits)))
+            arguments.append(self._signer.sign(RUN_TASK, wakeup(entry.task_id, entry.attempt, name, limits)))
         return arguments
 
 

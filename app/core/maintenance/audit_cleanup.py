@@ -13,7 +13,7 @@ from functools import partial
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.writer import PRUNE, SYSTEM_SCOPE, AuditRecord, append, take_end
+from swallowtail.app.core.audit.writer import PRUNE, SYSTEM_SCOPE, AuditRecord, append, lock_end
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.periodic_lock import acquire_periodic_lock
 from swallowtail.app.core.database.database import db_now
@@ -50,7 +50,7 @@ def _prune_batch(context: CallContext, scope: str, before: datetime) -> int:
     def work(session: Session) -> int:
         # In the order in which `append` locks the ends of chains.
         for taken in sorted({SYSTEM_SCOPE, scope}):
-            take_end(session, taken)
+            lock_end(session, taken)
         pruned = select(AuditChain.pruned_number).where(AuditChain.scope == scope).scalar_subquery()
         mine = (AuditEntry.scope == scope, AuditEntry.number > pruned)
         oldest = select(AuditEntry.number, AuditEntry.hash, AuditEntry.at).where(*mine).order_by(AuditEntry.number)

@@ -1,7 +1,6 @@
 """Reads for one caller: checks the permission, reads the rows and masks the fields.
 
-`core/queries/rows` reads the rows, `core/security/permissions` decides, and `core/security/field_mask` masks. An object of
-another tenant looks like one that does not exist.
+An object that the caller has no access to looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.reader import Wanted, list_entries
+from swallowtail.app.core.audit.reader import AuditFilter, list_entries
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.coordination.worker_registry import find_doubt
-from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
+from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, is_input, read_artifact
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
-from swallowtail.app.core.queries.snapshot import Bounds, SnapshotRows, read_snapshot_rows
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, SnapshotRows, read_snapshot_rows
 from swallowtail.app.core.schemas.identities import AuditEntryView
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
@@ -52,14 +51,6 @@ class AuthorizedReads:
         """The field mask of the actor."""
         return view_of(self.actor)
 
-    def may(self, act: Act, instance_id: str) -> bool:
-        """Return whether the actor may do something in an instance."""
-        try:
-            require(self.session, self.actor, act, instance_id)
-        except (NotFound, Forbidden, Unauthenticated):
-            return False
-        return True
-
     def instances(self, *, limit: int, cursor: str | None = None) -> tuple[list[InstanceView], str | None]:
         """Return the actor's workspaces by id, and the cursor of the next page."""
         return rows.list_instances(self.session, limit=limit, cursor=cursor, among=visible(self.actor))
@@ -69,8 +60,8 @@ class AuthorizedReads:
         require(self.session, self.actor, Act.READ, instance_id)
         return rows.read_instance(self.session, instance_id)
 
-    def allowed(self, instance_id: str) -> list[str]:
-        """Return the names of the acts that the actor may do in an instance, for menus."""
+    def allowed_acts(self, instance_id: str) -> list[str]:
+        """Return the acts that the actor may do in an instance, for menus."""
         return sorted(list_allowed(self.session, self.actor, instance_id))
 
     def role(self, instance_id: str) -> Role | None:
@@ -78,10 +69,10 @@ class AuthorizedReads:
         require(self.session, self.actor, Act.READ, instance_id)
         return read_role(self.session, self.actor, instance_id)
 
-    def outline(self, instance_id: str, bounds: Bounds) -> SnapshotRows:
+    def snapshot_rows(self, instance_id: str, limits: SnapshotLimits) -> SnapshotRows:
         """Return the rows of a snapshot; `view` masks them."""
         require(self.session, self.actor, Act.READ, instance_id)
-        return read_snapshot_rows(self.session, instance_id, bounds, self.view.task_id)
+        return read_snapshot_rows(self.session, instance_id, limits, self.view.task_id)
 
     def head(self, instance_id: str) -> Head:
         """Return the head of an instance's log."""
@@ -92,12 +83,12 @@ class AuthorizedReads:
         return head
 
     def events(self, instance_id: str, after: int, limit: int, task_id: str | None = None) -> list[EventRecord]:
-        """Return up to `limit` events with numbers above `after`, of one task only when `task_id` is given."""
+        """Return up to `limit` events with numbers above `after`; of one task only if `task_id` is set."""
         require(self.session, self.actor, Act.READ, instance_id)
         if self.actor.task_id is not None and task_id not in (None, self.actor.task_id):
             raise NotFound("there is no such task", field="task_id")
-        found = read_events(self.session, instance_id, after, limit, task_id or self.actor.task_id)
-        return [self.view.project_event(event) for event in found]
+        events = read_events(self.session, instance_id, after, limit, task_id or self.actor.task_id)
+        return [self.view.project_event(event) for event in events]
 
     def tasks(
         self,
@@ -108,18 +99,13 @@ class AuthorizedReads:
         status: TaskStatus | None = None,
         kind: str | None = None,
     ) -> tuple[list[TaskSummary], str | None]:
-        """Return an instance's tasks in outline, the latest first, and the cursor of the next page."""
+        """Return summaries of an instance's tasks, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
-        found, more = rows.list_tasks(
-            self.session,
-            instance_id,
-            limit=limit,
-            cursor=cursor,
-            status=status,
-            kind=kind,
-            task_id=self.actor.task_id,
+        only = self.actor.task_id
+        tasks, more = rows.list_tasks(
+            self.session, instance_id, limit=limit, cursor=cursor, status=status, kind=kind, task_id=only
         )
-        return [self.view.project(task) for task in found], more
+        return [self.view.project(task) for task in tasks], more
 
     def task(self, task_id: str) -> TaskView:
         """Return one task."""
@@ -127,7 +113,7 @@ class AuthorizedReads:
         return self.view.project(rows.read_task(self.session, task_id))
 
     def steps(self, task_id: str) -> list[StepSummary]:
-        """Return a task's steps in outline, in the order in which they were first started."""
+        """Return summaries of a task's steps, in the order in which they were first started."""
         require_task(self.session, self.actor, Act.READ, task_id)
         return [self.view.project(step) for step in rows.list_steps(self.session, task_id)]
 
@@ -141,8 +127,8 @@ class AuthorizedReads:
         missing = NotFound("there is no such artifact", field="artifact_id")
         require_authenticated(self.actor)
         fields = self.actor.fields
-        wanted = {"input"} if is_input(self.session, artifact_id) else {"output", "result"}
-        if fields is not None and not fields & wanted:
+        its_fields = {"input"} if is_input(self.session, artifact_id) else {"output", "result"}
+        if fields is not None and not fields & its_fields:
             raise missing
         try:
             task_id, schedule_id = find_owner(self.session, artifact_id)
@@ -157,7 +143,7 @@ class AuthorizedReads:
     def schedules(
         self, instance_id: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[ScheduleSummary], str | None]:
-        """Return an instance's schedules in outline, by name, and the cursor of the next page."""
+        """Return summaries of an instance's schedules, by name, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         require_all_tasks(self.actor)
         return rows.list_schedules(self.session, instance_id, limit=limit, cursor=cursor)
@@ -165,7 +151,8 @@ class AuthorizedReads:
     def schedule(self, schedule_id: str) -> ScheduleView:
         """Return one schedule."""
         require_schedule(self.session, self.actor, Act.READ, schedule_id)
-        return self._withhold_input(rows.read_schedule(self.session, schedule_id))
+        schedule, fields = rows.read_schedule(self.session, schedule_id), self.actor.fields
+        return {**schedule, "input": schedule["input"] if fields is None or "input" in fields else None}
 
     def slots(self, schedule_id: str, limit: int) -> list[SlotView]:
         """Return a schedule's latest slots, the latest first."""
@@ -186,22 +173,12 @@ class AuthorizedReads:
         require_outside(self.actor, Act.READ_AGENTS)
         return rows.read_agent(self.session, kind)
 
-    def _withhold_input(self, schedule: ScheduleView) -> ScheduleView:
-        fields = self.actor.fields
-        if fields is not None and "input" not in fields:
-            schedule["input"] = None
-        return schedule
-
     def audit(
-        self, instance_id: str, wanted: Wanted, *, limit: int, cursor: str | None = None
+        self, scope: str, which: AuditFilter, *, limit: int, cursor: str | None = None
     ) -> tuple[list[AuditEntryView], str | None]:
-        """Return entries of an instance's audit log, the latest first, and the cursor of the next page."""
-        require(self.session, self.actor, Act.READ_AUDIT, instance_id)
-        return list_entries(self.session, instance_id, wanted, limit=limit, cursor=cursor)
-
-    def system_audit(
-        self, wanted: Wanted, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[AuditEntryView], str | None]:
-        """Return audit entries outside of instances, likewise."""
-        require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
-        return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)
+        """Return entries of the audit log of an instance or of SYSTEM_SCOPE, the latest first, and the next cursor."""
+        if scope == SYSTEM_SCOPE:
+            require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
+        else:
+            require(self.session, self.actor, Act.READ_AUDIT, scope)
+        return list_entries(self.session, scope, which, limit=limit, cursor=cursor)

@@ -1,7 +1,7 @@
 """Finds which instance a hidden object belongs to, for the audit log.
 
-A caller cannot tell a hidden object from a missing one (`core/security/permissions`). To keep it so, these functions run
-only after the answer was sent.
+Callers cannot distinguish a hidden object from a missing one (`core/security/permissions`), not even by the response
+time: these functions run only after the response was sent.
 """
 
 from __future__ import annotations
@@ -33,32 +33,29 @@ _SCOPES: dict[str, Callable[[str], Select[Any]]] = {
         AccessToken.id == value, AccessToken.kind == "front_end"
     ),
 }
-_ASKED: dict[str, Callable[[Session, Actor, str], object]] = {
+_CHECKS: dict[str, Callable[[Session, Actor, str], object]] = {
     "instance": lambda session, actor, value: require(session, actor, Act.READ, value),
     "task": lambda session, actor, value: require_task(session, actor, Act.READ, value),
     "schedule": lambda session, actor, value: require_schedule(session, actor, Act.READ, value),
     "artifact": lambda session, actor, value: AuthorizedReads(session, actor).artifact(value),
 }
 #: Kinds of objects that can be hidden.
-KINDS = frozenset(_ASKED)
+KINDS = frozenset(_CHECKS)
 
 
 def find_instance(session: Session, kind: str, object_id: str) -> str | None:
     """Return the id of an object's instance; None if the object has none or does not exist."""
-    found: str | None = session.scalar(_SCOPES[kind](clean(object_id))) if kind in _SCOPES else None
-    return found
+    instance_id: str | None = session.scalar(_SCOPES[kind](clean(object_id))) if kind in _SCOPES else None
+    return instance_id
 
 
 def find_hidden_instance(session: Session, actor: Actor, kind: str, object_id: str) -> str | None:
-    """Return the instance of an object that exists and is hidden from an actor.
-
-    None if the object does not exist, or if the actor may see it.
-    """
+    """Return the instance of an object that is hidden from an actor; None if it is not hidden or does not exist."""
     scope = find_instance(session, kind, object_id) if kind in KINDS else None
     if scope is None:
         return None
     try:
-        _ASKED[kind](session, actor, clean(object_id))
+        _CHECKS[kind](session, actor, clean(object_id))
     except NotFound:
         return scope
     except SwallowtailError:

@@ -21,12 +21,11 @@ from swallowtail.app.core.queries.views import (
     summarize_step,
     summarize_task,
     view_agent,
-    view_instance,
     view_schedule,
-    view_slot,
     view_step,
     view_task,
 )
+from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView
@@ -39,19 +38,19 @@ from swallowtail.app.core.tables.tasks import Step, Task
 
 Row = TypeVar("Row", bound=Base)
 
+#: Options of a query for tasks that must not load the payloads.
+_NO_PAYLOADS = (defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+
 
 def read_instance(session: Session, instance_id: str) -> InstanceView:
     """Return one workspace. Raises NotFound."""
-    row = _find(session, Instance, instance_id)
-    if row is None:
-        raise NotFound("there is no such instance", field="instance_id")
-    return view_instance(row)
+    return view_row(InstanceView, _get(session, Instance, instance_id, "instance"))
 
 
 def list_instances(
     session: Session, *, limit: int, cursor: str | None = None, among: ColumnElement[bool] | None = None
 ) -> tuple[list[InstanceView], str | None]:
-    """Return workspaces by id, those only of which `among` holds, and the cursor of the next page."""
+    """Return the workspaces that match `among`, by id, and the cursor of the next page."""
     query = select(Instance).order_by(Instance.id)
     if among is not None:
         query = query.where(among)
@@ -60,14 +59,12 @@ def list_instances(
         query = query.where(Instance.id > after)
     rows = session.scalars(query.limit(limit + 1)).all()
     more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
-    return [view_instance(row) for row in rows[:limit]], more
+    return [view_row(InstanceView, row) for row in rows[:limit]], more
 
 
 def read_task(session: Session, task_id: str) -> TaskView:
     """Return one task. Raises NotFound."""
-    row = _find(session, Task, task_id)
-    if row is None:
-        raise NotFound("there is no such task", field="task_id")
+    row = _get(session, Task, task_id, "task")
     return view_task(session, row, rules_of(session, row))
 
 
@@ -81,15 +78,9 @@ def list_tasks(
     kind: str | None = None,
     task_id: str | None = None,
 ) -> tuple[list[TaskSummary], str | None]:
-    """Return an instance's tasks in outline, the latest first, and the cursor of the next page; or `task_id` only.
-
-    Raises:
-        NotFound: there is no such instance.
-        InvalidInput: this is no cursor.
-    """
+    """Return summaries of an instance's tasks, the latest first, and the next cursor. `task_id`: of this task only."""
     read_instance(session, instance_id)
-    query = select(Task).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
-    query = query.where(Task.instance_id == instance_id)
+    query = select(Task).options(*_NO_PAYLOADS).where(Task.instance_id == instance_id)
     if task_id is not None:
         query = query.where(Task.id == task_id)
     if status is not None:
@@ -107,15 +98,13 @@ def list_tasks(
 
 
 def list_steps(session: Session, task_id: str) -> list[StepSummary]:
-    """Return a task's steps in outline, in the order in which they were first started. Raises NotFound."""
-    task = _find(session, Task, task_id, defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
-    if task is None:
-        raise NotFound("there is no such task", field="task_id")
+    """Return summaries of a task's steps, in the order in which they were first started. Raises NotFound."""
+    task = _get(session, Task, task_id, "task", *_NO_PAYLOADS)
     rules = rules_among(session, task.instance_id, [task])[task.id]
     query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
     rows = session.scalars(query.order_by(Step.position)).all()
-    outlines: list[StepSummary] = offload_by_size(session)(lambda: [summarize_step(row, rules) for row in rows])
-    return outlines
+    summaries: list[StepSummary] = offload_by_size(session)(lambda: [summarize_step(row, rules) for row in rows])
+    return summaries
 
 
 def read_step(session: Session, task_id: str, step_id: str) -> StepView:
@@ -142,16 +131,11 @@ def read_agent(session: Session, kind: str) -> AgentView:
 def list_schedules(
     session: Session, instance_id: str, *, limit: int, cursor: str | None = None
 ) -> tuple[list[ScheduleSummary], str | None]:
-    """Return an instance's schedules in outline, by name, and the cursor of the next page.
-
-    Raises:
-        NotFound: there is no such instance.
-        InvalidInput: this is no cursor.
-    """
+    """Return summaries of an instance's schedules, by name, and the cursor of the next page. Raises as `list_tasks`."""
     read_instance(session, instance_id)
     query = select(Schedule).options(defer(Schedule.input, raiseload=True)).where(Schedule.instance_id == instance_id)
     if cursor is not None:
-        # Its id, since a name may hold what is not shown.
+        # The cursor has an id, because a name may contain redacted text.
         (last,) = _decode(cursor, (str,))
         after = session.scalar(select(Schedule.name).where(Schedule.id == last, Schedule.instance_id == instance_id))
         if after is None:
@@ -164,23 +148,27 @@ def list_schedules(
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
     """Return one schedule. Raises NotFound."""
-    row = _find(session, Schedule, schedule_id)
-    if row is None:
-        raise NotFound("there is no such schedule", field="schedule_id")
+    row = _get(session, Schedule, schedule_id, "schedule")
     return view_schedule(session, row, rules_for(session, row.instance_id, row.kind))
 
 
 def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]:
     """Return a schedule's latest slots, the latest first. Raises NotFound."""
-    if _find(session, Schedule, schedule_id, defer(Schedule.input, raiseload=True)) is None:
-        raise NotFound("there is no such schedule", field="schedule_id")
+    _get(session, Schedule, schedule_id, "schedule", defer(Schedule.input, raiseload=True))
     query = select(Slot).where(Slot.schedule_id == schedule_id).order_by(Slot.planned_at.desc()).limit(limit)
-    return [view_slot(row) for row in session.scalars(query)]
+    return [view_row(SlotView, row) for row in session.scalars(query)]
 
 
 def _find(session: Session, model: type[Row], key: str, *options: ORMOption) -> Row | None:
-    # PostgreSQL raises for a key with NUL, and both drivers for a lone surrogate; nothing has such a key.
+    # PostgreSQL raises for a key with NUL, and both drivers for a lone surrogate; no row has such a key.
     return session.get(model, key, options=options) if key == clean(key) else None
+
+
+def _get(session: Session, model: type[Row], key: str, noun: str, *options: ORMOption) -> Row:
+    row = _find(session, model, key, *options)
+    if row is None:
+        raise NotFound(f"there is no such {noun}", field=f"{noun}_id")
+    return row
 
 
 def _encode(parts: list[Any]) -> str:

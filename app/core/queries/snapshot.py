@@ -26,26 +26,26 @@ from swallowtail.app.core.tables.tasks import Step, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """Most tasks, steps and bytes of JSON in one snapshot."""
+class SnapshotLimits:
+    """The limits of one snapshot: tasks, steps and bytes of JSON."""
 
     tasks: int = 200
     steps: int = 2000
     size: int = 1_048_576
 
     @classmethod
-    def of(cls, settings: Settings) -> Bounds:
-        """Return the bounds of the settings."""
+    def of(cls, settings: Settings) -> SnapshotLimits:
+        """Return the limits in the settings."""
         return cls(settings.snapshot_tasks, settings.snapshot_steps, settings.snapshot_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRows:
-    """The rows of a snapshot, within the bounds."""
+    """The rows of a snapshot, within the limits."""
 
     head: Head
     instance_id: str
-    bounds: Bounds
+    limits: SnapshotLimits
     tasks: Sequence[Task]
     steps: Sequence[Step]
     #: How many steps each task has.
@@ -54,9 +54,12 @@ class SnapshotRows:
     is_whole: bool
 
     def build(self, view: View = FULL) -> dict[str, Any]:
-        """Return the snapshot, masked by a view. Needs no session."""
-        outlines, room = _outline_tasks(self.tasks, self.rules, self.bounds.size)
-        shown = _add_steps(outlines, self, room)
+        """Return `{instance_id, epoch, head, min_seq, tasks: [summary + steps, steps_complete], complete}`, masked.
+
+        `complete` and `steps_complete` say whether the limits left any tasks or steps out. Needs no session.
+        """
+        summaries, room = _summarize_tasks(self.tasks, self.rules, self.limits.size)
+        shown = _add_steps(summaries, self, room)
         return {
             "instance_id": self.instance_id,
             "epoch": self.head.epoch,
@@ -71,27 +74,19 @@ class SnapshotRows:
         return to_json(self.build(view))
 
 
-def snapshot(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> dict[str, Any]:
-    """Return `{instance_id, epoch, head, min_seq, tasks: [outline + steps, steps_complete], complete}` of one moment.
-
-    The latest tasks first, as many as the bounds allow; `complete` tells whether these are all. What is left of the
-    bounds goes to their steps, those of the latest task first, and of a task whose steps do not all fit to its latest;
-    `steps_complete` tells whether they are all. With `task_id`, that task is all there is. Raises NotFound.
-    """
-    return read_snapshot_rows(session, instance_id, bounds, task_id).build()
-
-
-def read_snapshot_rows(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> SnapshotRows:
-    """Read the rows of a snapshot. Raises NotFound."""
+def read_snapshot_rows(
+    session: Session, instance_id: str, limits: SnapshotLimits, task_id: str | None = None
+) -> SnapshotRows:
+    """Read as many of the latest tasks as the limits allow, or only `task_id`, and their steps. Raises NotFound."""
     head = read_head(session, instance_id)
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")
-    rows = _read_tasks(session, instance_id, bounds.tasks + 1, task_id)
-    counts = {task.id: count for task, count in rows[: bounds.tasks]}
-    tasks = [task for task, _ in rows[: bounds.tasks]]
-    steps = _read_steps(session, counts, bounds.steps)
+    rows = _read_tasks(session, instance_id, limits.tasks + 1, task_id)
+    counts = {task.id: count for task, count in rows[: limits.tasks]}
+    tasks = [task for task, _ in rows[: limits.tasks]]
+    steps = _read_steps(session, counts, limits.steps)
     rules = rules_among(session, instance_id, tasks)
-    return SnapshotRows(head, instance_id, bounds, tasks, steps, counts, rules, len(rows) == len(tasks))
+    return SnapshotRows(head, instance_id, limits, tasks, steps, counts, rules, len(rows) == len(tasks))
 
 
 def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | None) -> Sequence[Row[Task, int]]:
@@ -104,32 +99,32 @@ def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | N
     return session.execute(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
 
 
-def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskSummary], int]:
-    """Return the outlines that fit into `size` bytes, and how many bytes are left."""
-    outlines: list[TaskSummary] = []
+def _summarize_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskSummary], int]:
+    """Return the summaries that fit into `size` bytes, and how many bytes are left."""
+    summaries: list[TaskSummary] = []
     for row in rows:
-        outline = summarize_task(row, rules[row.id])
-        size -= len(to_json(outline))
+        summary = summarize_task(row, rules[row.id])
+        size -= len(to_json(summary))
         if size < 0:
-            return outlines, 0
-        outlines.append(outline)
-    return outlines, size
+            return summaries, 0
+        summaries.append(summary)
+    return summaries, size
 
 
 def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequence[Step]:
-    """Return up to `limit` steps, the latest of a task first; `counts` has how many each task has, and their order."""
+    """Return up to `limit` steps, the latest of a task first; `counts` has the tasks in order, with their steps."""
     whole: list[str] = []
     cut, after = None, 0
     for task_id, count in counts.items():
         limit -= count
         if limit < 0:
-            # Positions are numbers without gaps: the latest are those after that many.
+            # Positions have no gaps: the latest `n` of `count` steps have the positions after `count - n`.
             cut, after = task_id, -limit
             break
         whole.append(task_id)
     wanted: list[ColumnElement[bool]] = [Step.task_id.in_(whole)] if whole else []
     if cut is not None:
-        # With "or" only where each half is found by an index: for anything else, every step there is would be read.
+        # An index finds each half of the "or"; with other conditions, the database would read all steps.
         wanted.append((Step.task_id == cut) & (Step.position > after))
     if not wanted:
         return []
@@ -137,20 +132,20 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
     return sorted(rows, key=lambda row: row.position, reverse=True)
 
 
-def _add_steps(outlines: list[TaskSummary], read: SnapshotRows, room: int) -> list[dict[str, Any]]:
-    """Return the tasks with the outlines of the steps that fit into `room` bytes."""
+def _add_steps(summaries: list[TaskSummary], read: SnapshotRows, room: int) -> list[dict[str, Any]]:
+    """Return the tasks with the summaries of the steps that fit into `room` bytes."""
     rows: dict[str, list[Step]] = {}
     for row in read.steps:
         rows.setdefault(row.task_id, []).append(row)
     tasks = []
-    for task in outlines:
+    for task in summaries:
         shown: list[StepSummary] = []
         for row in rows.get(task["id"], []):
-            outline = summarize_step(row, read.rules[row.task_id])
-            room -= len(to_json(outline))
+            summary = summarize_step(row, read.rules[row.task_id])
+            room -= len(to_json(summary))
             if room < 0:
                 break
-            shown.append(outline)
-        whole = len(shown) == read.counts[task["id"]]
-        tasks.append({**task, "steps": shown[::-1], "steps_complete": whole})
+            shown.append(summary)
+        is_complete = len(shown) == read.counts[task["id"]]
+        tasks.append({**task, "steps": shown[::-1], "steps_complete": is_complete})
     return tasks

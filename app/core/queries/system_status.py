@@ -33,7 +33,7 @@ _OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """Live workers; how many tasks wait for one, and how long the first has; beat's lag. Times are in seconds."""
+    """Numbers of live workers and of waiting tasks; the longest wait and the lag of beat, in seconds."""
 
     workers: int
     waiting: int
@@ -59,7 +59,7 @@ def count_open(session: Session, most: int) -> dict[str, int]:
 
 
 def _count_open(session: Session, status: str, most: int) -> int:
-    # Both as text: SQLite uses a partial index for what the statement says, whatever its parameters are.
+    # Both are literals: SQLite uses a partial index only for conditions in the text of the statement.
     same = Task.status == literal(status, literal_execute=True)
     some = select(Task.status).where(IS_OPEN, same).limit(most).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
@@ -73,7 +73,7 @@ class SystemStatusCollector(Collector):
     """The system status as gauges, read at each request for metrics."""
 
     def __init__(self, db: Database, settings: Settings, queue_depth: Callable[[], int | None]) -> None:
-        """`queue_depth` returns how many messages wait in the broker's queue, None when that is unknown."""
+        """`queue_depth` returns the number of messages in the broker's queue, None if unknown."""
         self._db = db
         self._settings = settings
         self._queue_depth = queue_depth
@@ -83,30 +83,30 @@ class SystemStatusCollector(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Read the status. Without the database, gauges are left out and `swallowtail_database_readable` is 0."""
-        yield from self._look()
+        """Read the status. Without the database, gauges are missing and `swallowtail_database_readable` is 0."""
+        yield from self._read_status()
         depth = self._queue_depth()
         if depth is not None:
             yield _gauge("queue_depth", "Messages that wait in the broker's queue", depth)
 
-    def _look(self) -> Iterable[Metric]:
+    def _read_status(self) -> Iterable[Metric]:
         most = self._settings.count_limit
         try:
             with self._db.read(wait=PATIENCE) as session:
-                seen, open_tasks = read_system_status(session, most), count_open(session, most)
-        except (SwallowtailError, SQLAlchemyError) as away:
-            log.info("vitals_unknown", reason=type(away).__name__)
+                status, open_tasks = read_system_status(session, most), count_open(session, most)
+        except (SwallowtailError, SQLAlchemyError) as error:
+            log.info("system_status_not_read", reason=type(error).__name__)
             yield _gauge("database_readable", "1 when the database could be read for these metrics", 0)
             return
         yield _gauge("database_readable", "1 when the database could be read for these metrics", 1)
         tasks = GaugeMetricFamily("swallowtail_tasks", "Tasks that have not ended, by status", labels=["status"])
-        for status, count in open_tasks.items():
-            tasks.add_metric([status], count)
+        for name, count in open_tasks.items():
+            tasks.add_metric([name], count)
         yield tasks
-        yield _gauge("workers", "Workers that have said of late that they live", seen.workers)
-        yield _gauge("tasks_waiting", "Tasks whose next run no worker has begun although it is due", seen.waiting)
-        yield _gauge("tasks_oldest_wait_seconds", "How long the first of these has waited", seen.oldest_wait)
-        yield _gauge("beat_lag_seconds", "How late the first slot is that nobody has decided", seen.beat_lag)
+        yield _gauge("workers", "Workers with a recent heartbeat", status.workers)
+        yield _gauge("tasks_waiting", "Tasks whose next run is due and has not started", status.waiting)
+        yield _gauge("tasks_oldest_wait_seconds", "How long the first of these has waited", status.oldest_wait)
+        yield _gauge("beat_lag_seconds", "How late the first undecided slot of a schedule is", status.beat_lag)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

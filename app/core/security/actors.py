@@ -1,4 +1,4 @@
-"""The actor of a request: who asks, with the limits of the token."""
+"""The actor of a request: the authenticated user or token, with the limits of the token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Entrance = Literal["system", "rest", "ui", "cli", "socket", "beat"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks. `system` (our own processes) and `open` (every caller of an open deployment) may do everything."""
+    """Who makes a request. `system` (our processes) and `open` (every caller without sign-in) may do everything."""
 
     kind: ActorKind
     #: Id of the user, or of the API token.
@@ -39,10 +39,10 @@ class Actor:
 
     def has_same_bearer(self, other: Actor) -> bool:
         """Return whether another token is of the same user, or an API token with the same view."""
-        who = self.user_id if self.kind == "user" else None
-        its = other.user_id if other.kind == "user" else None
-        views = [(actor.kind, actor.instance_id, actor.task_id, actor.fields) for actor in (self, other)]
-        return who == its and views[0] == views[1] and self.kind in ("user", "front_end")
+        actors = (self, other)
+        users = [actor.user_id if actor.kind == "user" else None for actor in actors]
+        views = [(actor.kind, actor.instance_id, actor.task_id, actor.fields) for actor in actors]
+        return users[0] == users[1] and views[0] == views[1] and self.kind in ("user", "front_end")
 
 
 SYSTEM = Actor("system", "system", "system")

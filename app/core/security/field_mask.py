@@ -1,7 +1,7 @@
 """Masks the fields of tasks, steps and events that a token does not show.
 
-A view has one task or all, and some fields or all. Masked fields are null, so that every shape keeps its keys. Fields
-that clients need for their position and for drawing a state are never masked.
+A view has one task or all, and some fields or all. Masked fields are null, so that every object keeps its keys. Fields
+that clients need for their position and for showing a state are never masked.
 """
 
 from __future__ import annotations
@@ -53,13 +53,12 @@ class View:
         """Return whether a task is part of the view."""
         return self.task_id in (None, task_id)
 
-    def project(self, shape: M) -> M:
+    def project(self, item: M) -> M:
         """Return a task, a step, or an event's `data`, masked; a task's steps likewise."""
         if self.fields is None:
-            return shape
-        shown: dict[str, Any] = {
-            key: value if key in KEPT or key in self.fields else None for key, value in shape.items()
-        }
+            return item
+        visible = KEPT | self.fields
+        shown: dict[str, Any] = {key: value if key in visible else None for key, value in item.items()}
         if "steps" in shown:
             shown["steps"] = [self.project(step) for step in shown["steps"]]
         return cast("M", shown)

@@ -1,7 +1,7 @@
 """Signs messages in Redis and in the broker, so that processes can reject messages of other programs.
 
-Anyone who may publish on a channel or send to the queue can write anything. Where that is not trusted, our processes
-put an HMAC-SHA-256 over channel and message in front of each message, made with the deployment's key.
+Every program that may publish on a channel or send to the queue can write any message. If that is not trusted, each
+message starts with an HMAC-SHA-256 of channel and message, by the deployment's key.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ class MessageSigner:
         if is_strict:
             _ = self._secrets
 
-    def wrap(self, place: str, message: bytes) -> bytes:
-        """Return the message as it is sent to a place, such as a channel."""
-        return MARK + self.mark(place, message).encode() + message if self.is_strict else message
+    def wrap(self, channel: str, message: bytes) -> bytes:
+        """Return the message as it is sent to a channel or queue."""
+        return MARK + self.sign(channel, message).encode() + message if self.is_strict else message
 
-    def unwrap(self, place: str, message: bytes) -> bytes | None:
-        """Return the message received at a place, or None if no process of ours signed it for this place."""
+    def unwrap(self, channel: str, message: bytes) -> bytes | None:
+        """Return the message received from a channel, or None if no process of this deployment signed it for there."""
         if not message.startswith(MARK):
             return None if self.is_strict else message
         signature, bare = message[len(MARK) : _LENGTH].decode("latin-1"), message[_LENGTH:]
-        return bare if not self.is_strict or self.is_ours(place, bare, signature) else None
+        return bare if not self.is_strict or self.verify(channel, bare, signature) else None
 
-    def mark(self, place: str, message: bytes) -> str:
+    def sign(self, channel: str, message: bytes) -> str:
         """Return the signature of a message: 64 hexadecimal digits."""
-        return _make(self._secrets[0], place, message)
+        return _sign(self._secrets[0], channel, message)
 
-    def is_ours(self, place: str, message: bytes, mark: str) -> bool:
-        """Return whether a signature is of this message at this place, by the current or the previous key."""
-        if not mark.isascii():
+    def verify(self, channel: str, message: bytes, signature: str) -> bool:
+        """Return whether a signature is of this message in this channel, by the current or the previous key."""
+        if not signature.isascii():
             return False
-        return any(hmac.compare_digest(_make(secret, place, message), mark) for secret in self._secrets)
+        return any(hmac.compare_digest(_sign(secret, channel, message), signature) for secret in self._secrets)
 
     @cached_property
     def _secrets(self) -> list[bytes]:
@@ -58,8 +58,8 @@ class MessageSigner:
         return [hmac.digest(key.encode(), b"swallowtail messages", hashlib.sha256) for key in keys]
 
 
-def _make(secret: bytes, place: str, message: bytes) -> str:
-    return hmac.new(secret, place.encode() + b"\0" + message, hashlib.sha256).hexdigest()
+def _sign(secret: bytes, channel: str, message: bytes) -> str:
+    return hmac.new(secret, channel.encode() + b"\0" + message, hashlib.sha256).hexdigest()
 
 
 def wakeup(task_id: str, attempt: int, name: str, limits: Sequence[float | None]) -> bytes:

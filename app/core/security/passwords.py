@@ -49,11 +49,7 @@ class Passwords:
         return str(self._run_in_slot(self._hasher.hash, _normal(password)))
 
     def verify(self, stored: str | None, password: str) -> bool:
-        """Return whether a password matches a hash; None never matches, in the same time.
-
-        Raises:
-            TooFast: too many others are being verified.
-        """
+        """Return whether a password matches a hash; None never matches, in the same time. Raises TooFast."""
         dummy = self._dummy_hash
         usable = len(password) <= self._settings.password_max_length and _is_text(password)
         normal = _normal(password) if usable else ""

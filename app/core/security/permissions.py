@@ -1,4 +1,4 @@
-"""Decides whether an actor may do something: every entrance asks here.
+"""Checks whether an actor may do something: REST, pages, command line, Socket.IO and schedules use these checks.
 
 Non-members get NotFound; members without the role get Forbidden.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
@@ -23,14 +23,9 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold: bool = False) -> None:
-    """Check that an actor may do something in an instance.
+    """Check that an actor may do something in an instance; `hold` locks the membership until the commit of a change.
 
-    With `hold`, for changes, the membership is locked until the transaction ends.
-
-    Raises:
-        Unauthenticated: the caller is anonymous.
-        NotFound: there is no such instance, or the actor has no access to it.
-        Forbidden: the actor has access to the instance but may not do this.
+    Raises NotFound if there is no such instance or the actor has no access to it, Unauthenticated, Forbidden.
     """
     require_authenticated(actor)
     if actor.is_trusted:
@@ -50,40 +45,40 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold:
 
 def require_task(session: Session, actor: Actor, act: Act, task_id: str, *, hold: bool = False) -> str:
     """Check that an actor may do something with a task and return its instance's id. Raises as `require` does."""
-    require_authenticated(actor)
-    instance_id = session.scalar(select(Task.instance_id).where(Task.id == task_id))
-    if instance_id is None or actor.task_id not in (None, task_id):
-        raise NotFound("there is no such task", field="task_id")
-    _require_inside(session, actor, act, instance_id, NotFound("there is no such task", field="task_id"), hold)
-    return instance_id
+    query, is_hidden = select(Task.instance_id).where(Task.id == task_id), actor.task_id not in (None, task_id)
+    return _require_object(session, actor, act, query, "task", is_hidden=is_hidden, hold=hold)
 
 
 def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str, *, hold: bool = False) -> str:
     """Check that an actor may do something with a schedule and return its instance's id. Raises as `require` does."""
+    query = select(Schedule.instance_id).where(Schedule.id == schedule_id)
+    return _require_object(session, actor, act, query, "schedule", is_hidden=actor.task_id is not None, hold=hold)
+
+
+def _require_object(
+    session: Session, actor: Actor, act: Act, query: Select[str], noun: str, *, is_hidden: bool, hold: bool
+) -> str:
     require_authenticated(actor)
-    missing = NotFound("there is no such schedule", field="schedule_id")
-    instance_id = session.scalar(select(Schedule.instance_id).where(Schedule.id == schedule_id))
-    if instance_id is None or actor.task_id is not None:
+    missing = NotFound(f"there is no such {noun}", field=f"{noun}_id")
+    instance_id = session.scalar(query)
+    if instance_id is None or is_hidden:
         raise missing
-    _require_inside(session, actor, act, instance_id, missing, hold)
+    try:
+        require(session, actor, act, instance_id, hold=hold)
+    except NotFound:
+        raise missing from None
     return instance_id
 
 
 def confirm(session: Session, actor: Actor, *, alone: bool = False) -> Actor:
-    """Return an actor as its user and token are now, and lock both until the transaction ends.
+    """Return an actor as its user and token are now, locked until the commit; `alone`: exclusively, as to the user.
 
-    Args:
-        session: of a transaction that writes.
-        actor: as it was when the caller was identified.
-        alone: whether the lock on the user is exclusive.
-
-    Raises:
-        Unauthenticated: the token was revoked or has expired, or the user was disabled or deleted.
+    Raises Unauthenticated if the token was revoked or has expired, or if the user was disabled or deleted.
     """
     require_authenticated(actor)
     if actor.is_trusted:
         return actor
-    # The user before the token, in the order of the changes of both.
+    # The user before the token: changes lock them in this order, too.
     if actor.user_id is not None:
         query = select(User.disabled_at, User.is_superuser).where(User.id == actor.user_id)
         user = session.execute(query.with_for_update(read=not alone)).one_or_none()
@@ -116,7 +111,7 @@ def require_outside(actor: Actor, act: Act) -> None:
     if actor.is_trusted:
         return
     narrow = actor.instance_id is not None and act is not Act.READ_AGENTS
-    # A token that may read an instance may read the agents, too.
+    # A token that may read an instance may also read the agents.
     allowed = Act.READ if act is Act.READ_AGENTS else act
     if narrow or (actor.acts is not None and act not in actor.acts and allowed not in actor.acts):
         raise Forbidden(f"this token does not allow {act}")
@@ -137,13 +132,6 @@ def read_role(session: Session, actor: Actor, instance_id: str, *, hold: bool = 
     query = select(Membership.role).where(*mine)
     role = session.scalar(query.with_for_update(read=True) if hold else query)
     return None if role is None else Role(role)
-
-
-def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, missing: NotFound, hold: bool) -> None:
-    try:
-        require(session, actor, act, instance_id, hold=hold)
-    except NotFound:
-        raise missing from None
 
 
 def require_readable(actor: Actor) -> None:

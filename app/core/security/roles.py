@@ -1,4 +1,4 @@
-"""The roles of members, the acts that permissions are about, and which role each act takes."""
+"""The roles of members, the acts that need permission, and the lowest role for each act."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Role(StrEnum):
 class Act(StrEnum):
     """One kind of permission. The value is its name in tokens and in the audit log."""
 
-    #: Read tasks, steps, events and schedules, and watch them.
+    #: Read tasks, steps, events and schedules, and subscribe to them.
     READ = "instance.read"
     SUBMIT = "task.submit"
     CANCEL = "task.cancel"
@@ -42,7 +42,7 @@ class Act(StrEnum):
     READ_AGENTS = "agent.read"
     MANAGE_OWN_TOKENS = "own_token.write"
     MANAGE_USERS = "user.write"
-    #: Encryption keys, and epochs after a restore: these concern every instance.
+    #: Rotate encryption keys, and renew epochs after a restore: these concern every instance.
     MANAGE_DEPLOYMENT = "deployment.write"
     READ_SYSTEM_AUDIT = "system_audit.read"
     READ_METRICS = "metrics.read"

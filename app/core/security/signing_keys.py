@@ -1,4 +1,4 @@
-"""The keys that sign sessions and tokens: the current one, and the previous one for reading.
+"""The keys that sign sessions, tokens and messages: the current one, and the previous one for verification.
 
 An embedded deployment creates its key once and stores it in `var/secret.key`, so that every process has the same key.
 """
@@ -24,13 +24,13 @@ _NEEDED = (
 
 
 class SigningKeys:
-    """The keys by id, the current one first. Nothing is read or created before it is needed."""
+    """The keys by id, the current one first; a key file is read or created on first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def check(self) -> None:
-        """Check at the start that the keys a process needs exist. Raises SettingsError."""
+        """Check at the start that the keys that a process needs exist. Raises SettingsError."""
         settings = self._settings
         if settings.is_open:
             return
@@ -89,7 +89,7 @@ def _create_key(path: Path) -> None:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link appears with its content, and only the first process succeeds.
+        # A link appears with its whole content, and only the first process succeeds.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:

@@ -1,6 +1,6 @@
 """Creates, parses and verifies the secrets of sessions and personal tokens.
 
-The database has the SHA-256 of a secret only. A session's secret also has an HMAC: the id of a session is public (in
+The database has only the SHA-256 of a secret. A session's secret also has an HMAC: the id of a session is public (in
 access tokens and in the audit log), so that only the HMAC proves that a secret was issued for the session.
 """
 

@@ -19,12 +19,7 @@ _AT_ONCE = 500
 
 
 def visible(actor: Actor) -> ColumnElement[bool]:
-    """Return the condition on `Instance` for those that an actor may read.
-
-    Raises:
-        Unauthenticated: the caller is anonymous.
-        Forbidden: the token does not allow reading.
-    """
+    """Return the condition on `Instance` for those that an actor may read. Raises Unauthenticated, Forbidden."""
     require_authenticated(actor)
     if actor.is_trusted:
         return true()
@@ -54,19 +49,19 @@ def find_readable(session: Session, pairs: Collection[tuple[Actor, str]]) -> set
     for ids in batched(sorted(members)):
         rows = session.execute(select(Membership.user_id, Membership.instance_id).where(Membership.user_id.in_(ids)))
         joined.update((row.user_id, row.instance_id) for row in rows)
-    there: set[str] = set()
+    existing: set[str] = set()
     for ids in batched(sorted({instance_id for actor, instance_id in pairs if actor.kind == "front_end"})):
-        there.update(session.scalars(select(Instance.id).where(Instance.id.in_(ids))))
-    return {pair for pair in pairs if _may_read(*pair, joined, there)}
+        existing.update(session.scalars(select(Instance.id).where(Instance.id.in_(ids))))
+    return {pair for pair in pairs if _may_read(*pair, joined, existing)}
 
 
-def _may_read(actor: Actor, instance_id: str, joined: Collection[tuple[str, str]], there: Collection[str]) -> bool:
+def _may_read(actor: Actor, instance_id: str, joined: Collection[tuple[str, str]], existing: Collection[str]) -> bool:
     if actor.is_trusted:
         return True
     if actor.instance_id not in (None, instance_id) or (actor.acts is not None and Act.READ not in actor.acts):
         return False
     if actor.kind == "front_end":
-        return instance_id in there
+        return instance_id in existing
     return actor.kind == "user" and (actor.user_id or "", instance_id) in joined
 
 

@@ -25,7 +25,9 @@ from swallowtail.app.core.ledger.event_log import Change, Head, read_events, rea
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for
 from swallowtail.app.core.privacy.keyring import KeyMissing, Tampered
 from swallowtail.app.core.queries.rows import read_instance
-from swallowtail.app.core.queries.views import view_schedule, view_slot, view_step, view_task
+from swallowtail.app.core.queries.views import view_schedule, view_step, view_task
+from swallowtail.app.core.schemas.fields import view_row
+from swallowtail.app.core.schemas.schedules import SlotView
 from swallowtail.app.core.schemas.tasks import StepView
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_policy import read_own_policy
@@ -152,7 +154,7 @@ def _read_slots(session: Session, instance_id: str, after: Any) -> _Rows:
     if moment is not None:
         query = query.where(tuple_(Slot.schedule_id, Slot.planned_at) > tuple_(begin, literal(moment, Moment())))
     rows = session.scalars(query.order_by(Slot.schedule_id, Slot.planned_at).limit(PAGE)).all()
-    shown = [view_slot(row) for row in rows]
+    shown = [view_row(SlotView, row) for row in rows]
     if len(rows) == PAGE:
         return shown, (rows[-1].schedule_id, rows[-1].planned_at)
     return shown, (ids[-1], None) if len(ids) == PAGE else None

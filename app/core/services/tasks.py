@@ -22,7 +22,8 @@ from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import OFFLOAD, looks_small
-from swallowtail.app.core.queries.views import view_instance, view_task
+from swallowtail.app.core.queries.views import view_task
+from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import NewTask, TaskView, WarningView
 from swallowtail.app.core.security.permissions import require
@@ -60,7 +61,7 @@ def create_instance(context: CallContext, name: str, instance_id: str | None = N
         change.require_outside(Act.CREATE_INSTANCE)
         title = check_line(name, "name", longest=200)
         chosen = own_id if instance_id is None else check_instance_id(instance_id, "id")
-        return view_instance(add_instance(change, title, chosen, epoch, context.settings.max_user_instances))
+        return view_row(InstanceView, add_instance(change, title, chosen, epoch, context.settings.max_user_instances))
 
     return context.commit(work)
 

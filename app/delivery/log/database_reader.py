@@ -17,7 +17,7 @@ from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head, read_heads
 from swallowtail.app.core.process.worker_thread import Offload, run_here
-from swallowtail.app.core.queries.snapshot import Bounds, read_snapshot_rows
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.core.security.permission_version import read_version
@@ -74,7 +74,7 @@ class DatabaseReader:
                 return SubscriptionStart(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
                 return SubscriptionStart(instance_id, "replay", head, since.seq)
-            read = read_snapshot_rows(session, instance_id, Bounds.of(self._settings), view.task_id)
+            read = read_snapshot_rows(session, instance_id, SnapshotLimits.of(self._settings), view.task_id)
         return SubscriptionStart(instance_id, "snapshot", head, head.seq, self._offload(read.encode, view))
 
     def authorize_instance(self, actor: Actor, instance_id: str) -> int:

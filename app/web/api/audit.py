@@ -5,7 +5,8 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from swallowtail.app.core.audit.reader import Wanted
+from swallowtail.app.core.audit.reader import AuditFilter
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import AuditQuery
@@ -40,8 +41,8 @@ def list_system_audit(query: AuditQuery) -> Response:
     """
     limit = choose_limit(query.limit)
     with open_reader() as reader:
-        return write_page(*reader.system_audit(_read_filter(query), limit=limit, cursor=query.cursor))
+        return write_page(*reader.audit(SYSTEM_SCOPE, _read_filter(query), limit=limit, cursor=query.cursor))
 
 
-def _read_filter(query: AuditQuery) -> Wanted:
-    return Wanted(query.action, query.actor, query.object_id, query.since, query.until)
+def _read_filter(query: AuditQuery) -> AuditFilter:
+    return AuditFilter(query.action, query.actor, query.object_id, query.since, query.until)

@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.ledger.event_log import Head
-from swallowtail.app.core.queries.snapshot import Bounds
+from swallowtail.app.core.queries.snapshot import SnapshotLimits
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
 from swallowtail.app.core.services import tasks as task_service
@@ -67,7 +67,7 @@ def show_snapshot(instance_id: str) -> Response:
     """
     runtime = get_runtime()
     with open_reader() as reader:
-        read = reader.outline(check_instance_id(instance_id), Bounds.of(runtime.settings))
+        read = reader.snapshot_rows(check_instance_id(instance_id), SnapshotLimits.of(runtime.settings))
     return Response(runtime.offload(read.encode, reader.view), mimetype="application/json")
 
 

@@ -79,7 +79,7 @@ def promote_user(user_name: str) -> Response:
 
     Superusers manage users and the server; they are not members of any instance by default. Idempotent.
     """
-    return write_json(users.promote_user(act(), user_name))
+    return write_json(users.set_superuser(act(), user_name, is_superuser=True))
 
 
 @bp.post("/<user_name>/demote")
@@ -90,7 +90,7 @@ def demote_user(user_name: str) -> Response:
 
     Their live connections are checked again within two seconds. Idempotent; the last superuser cannot be demoted.
     """
-    return write_json(users.demote_user(act(), user_name))
+    return write_json(users.set_superuser(act(), user_name, is_superuser=False))
 
 
 @bp.post("/<user_name>/password")

@@ -73,7 +73,7 @@ class DeniedRequestQueue:
     def _write_waiting(self) -> None:
         if not self._thread.was_woken:
             # Nothing arrives any more: write what was only counted.
-            self._write(self._denials.tell_due)
+            self._write(self._denials.write_due)
         with contextlib.suppress(queue.Empty):
             while True:
                 self._write(self._waiting.get_nowait())

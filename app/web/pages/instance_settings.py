@@ -31,7 +31,7 @@ def read_caller(reader: AuthorizedReads, instance_id: str) -> dict[str, Any]:
 
     `roles` are the roles that the caller may assign. Raises the errors of `permissions.require`.
     """
-    may = reader.allowed(instance_id)
+    may = reader.allowed_acts(instance_id)
     if not has_settings(may):
         require(reader.session, reader.actor, Act.READ_MEMBERS, instance_id)
     is_owner = reader.role(instance_id) is Role.OWNER

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from swallowtail.app.core.errors import NotFound, NotSetUp, SwallowtailError, TooFast, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
-from swallowtail.app.core.identity.oidc import Attempt, Provider
+from swallowtail.app.core.identity.oidc import Attempt, SignInProvider
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.identity.users import find_or_create_user
 from swallowtail.app.core.security.signing_keys import SigningKeys
@@ -70,7 +70,7 @@ def issue_token() -> Response:
     """Issue an access token for the Socket.IO connection of a page."""
     if find_signed_in() is None:
         raise Unauthenticated("sign in again")
-    token, expires = sessions.give_access(act(), get_container().tokens, get_caller().actor)
+    token, expires = sessions.issue_access_token(act(), get_container().tokens, get_caller().actor)
     return write_json({"token": token, "expires_at": stamp(expires)})
 
 
@@ -155,13 +155,13 @@ def _next() -> str:
     return find_own_path(request.values.get("next"))
 
 
-def _provider() -> Provider:
+def _provider() -> SignInProvider:
     settings = get_runtime().settings
     if not settings.oidc_issuer or settings.is_open:
         raise NotFound("no identity provider is configured")
     # Without a key no session can start afterwards.
     get_container().tokens.require_key()
-    return Provider(settings)
+    return SignInProvider(settings)
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
-from swallowtail.app.core.audit.reader import Wanted
+from swallowtail.app.core.audit.reader import AuditFilter
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import (
     Forbidden,
     InvalidInput,
@@ -92,7 +93,7 @@ def show_tasks(instance_id: str) -> str:
         instance = reader.instance(check_instance_id(instance_id))
         tasks, more = reader.tasks(instance_id, limit=limit, status=status, kind=kind)
         state = {"tasks": tasks, "next_cursor": more, "since": _since(reader, instance_id)}
-        agents, may = reader.agents(), reader.allowed(instance_id)
+        agents, may = reader.agents(), reader.allowed_acts(instance_id)
     chosen = {"status": status or "", "kind": kind or ""}
     return render_template(
         "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state, may=may
@@ -126,7 +127,7 @@ def show_schedules(instance_id: str) -> str:
         agents = reader.agents()
         doubts = reader.doubts(agents)
         schedules, more = reader.schedules(instance_id, limit=limit, cursor=cursor)
-        since, may = _since(reader, instance_id), reader.allowed(instance_id)
+        since, may = _since(reader, instance_id), reader.allowed_acts(instance_id)
     kind = _default_kind([agent["kind"] for agent in agents])
     page = {"items": schedules, "next_cursor": more}
     state = {"agents": agents, "kind": kind, "schedules": page, "cursor": cursor, "since": since, "may": may}
@@ -141,7 +142,7 @@ def show_audit(instance_id: str) -> str:
     with _open_page_reader() as reader:
         instance = reader.instance(check_instance_id(instance_id))
         entries, more = reader.audit(instance_id, audit_filter, limit=limit, cursor=cursor)
-        may = reader.allowed(instance_id)
+        may = reader.allowed_acts(instance_id)
     return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
 
 
@@ -151,7 +152,7 @@ def show_system_audit() -> str:
     chosen, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _open_page_reader() as reader:
-        entries, more = reader.system_audit(audit_filter, limit=limit, cursor=cursor)
+        entries, more = reader.audit(SYSTEM_SCOPE, audit_filter, limit=limit, cursor=cursor)
     return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
 
 
@@ -172,7 +173,7 @@ def show_task(task_id: str) -> str:
         task = reader.task(check_task_id(task_id))
         instance = reader.instance(task["instance_id"])
         task_with_steps = {**task, "steps": reader.steps(task["id"])}
-        since, may = _since(reader, task["instance_id"]), reader.allowed(task["instance_id"])
+        since, may = _since(reader, task["instance_id"]), reader.allowed_acts(task["instance_id"])
         titles = {agent["kind"]: agent["title"] for agent in reader.agents()}
     return render_template(
         "task.html",
@@ -241,10 +242,10 @@ def show_error(error: SwallowtailError) -> tuple[str, int]:
     return render_template("error.html", title="Temporarily unavailable", message=error.message), status
 
 
-def _read_audit_filter() -> tuple[dict[str, str], Wanted]:
+def _read_audit_filter() -> tuple[dict[str, str], AuditFilter]:
     """Return the filter of an audit log in the query, as text and as an object."""
     chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
-    return chosen, Wanted(action=chosen["action"] or None, actor=chosen["actor"] or None)
+    return chosen, AuditFilter(action=chosen["action"] or None, actor=chosen["actor"] or None)
 
 
 def _read_status(value: str | None) -> TaskStatus | None:

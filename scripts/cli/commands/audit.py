@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_scopes, verify
+from swallowtail.app.core.audit.reader import Anchor, AuditFilter, ChainReport, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.security.permissions import require, require_outside
@@ -43,11 +43,10 @@ def show_entries(
     as_json: AsJson = False,
 ) -> None:
     """List entries of the audit log, latest first."""
-    wanted = Wanted(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
+    wanted = AuditFilter(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
     scope = _scope(instance)
     with open_reads() as reads:
-        read = reads.system_audit if scope == SYSTEM_SCOPE else partial(reads.audit, scope)
-        print_list(read_pages(partial(read, wanted), limit), as_json, print_audit)
+        print_list(read_pages(partial(reads.audit, scope, wanted), limit), as_json, print_audit)
 
 
 @commands.command("verify")
@@ -83,7 +82,7 @@ def check(
         raise typer.Exit(ExitCode.BROKEN_CHAIN)
 
 
-def _print(verdict: Verdict, as_json: bool) -> None:
+def _print(verdict: ChainReport, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(verdict), "whole": verdict.is_whole})
         return

@@ -11,8 +11,8 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, user_passwords
-from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import ANONYMOUS

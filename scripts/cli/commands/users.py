@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -76,8 +77,8 @@ _add_change("disable", users.disable_user, "Disable a user. All sessions and tok
 _add_change("enable", users.enable_user, "Enable a disabled user. Revoked sessions and tokens stay revoked.", "enabled")
 _SUPERUSER = "Make a user a superuser. Superusers manage users and the deployment."
 _ORDINARY = "Make a superuser an ordinary user. The last superuser cannot be demoted."
-_add_change("promote", users.promote_user, _SUPERUSER, "a superuser")
-_add_change("demote", users.demote_user, _ORDINARY, "no longer a superuser")
+_add_change("promote", partial(users.set_superuser, is_superuser=True), _SUPERUSER, "a superuser")
+_add_change("demote", partial(users.set_superuser, is_superuser=False), _ORDINARY, "no longer a superuser")
 
 
 @commands.command("password")

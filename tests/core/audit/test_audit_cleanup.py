@@ -1,4 +1,4 @@
-"""The audit log is pruned from its old end, and what is left of it can still be verified."""
+"""The oldest entries of the audit log are pruned, and the other entries can still be verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
-from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_entries, verify
+from swallowtail.app.core.audit.reader import Anchor, AuditFilter, ChainReport, list_entries, verify
 from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
@@ -20,7 +20,7 @@ from swallowtail.app.core.maintenance import audit_cleanup
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.tables.system import Duty
-from tests.core.audit.test_audit_log import ANN, entry_hash
+from tests.core.audit.audit_chain import ANN, entry_hash
 from tests.core.domain import Domain
 from tests.core.maintenance.retained_log import head
 from tests.harness.waiting import wait_until
@@ -30,36 +30,36 @@ NewDomain = Callable[..., Domain]
 
 @pytest.fixture
 def keeping(new_domain_on: NewDomain) -> Domain:
-    """A domain that keeps ten days of entries."""
+    """Return a domain that keeps ten days of entries."""
     return new_domain_on(audit_keep_days=10, prune_batch=2)
 
 
 def write(domain: Domain, *ages: float, scope: str = "demo") -> None:
     """Write an entry for each age in days."""
     for age in ages:
-        deed = AuditRecord(scope, "task.cancel", "task", "t", {"age": age})
-        domain.db.run(partial(append, caller=ANN, records=[deed], at=now() - timedelta(days=age)))
+        record = AuditRecord(scope, "task.cancel", "task", "t", {"age": age})
+        domain.db.run(partial(append, caller=ANN, records=[record], at=now() - timedelta(days=age)))
 
 
 def prune(domain: Domain) -> int:
-    """Prune as if a turn were due; how many went."""
+    """Prune as if it were due; return the number of deleted entries."""
     with domain.db.write() as session:
         session.execute(update(Duty).values(next_at=db_now(-1)))
     return delete_old_entries(domain.rt, lambda: True)
 
 
-def verdict(domain: Domain, scope: str = "demo", *, after: int = 0, anchor: Anchor | None = None) -> Verdict:
+def verdict(domain: Domain, scope: str = "demo", *, after: int = 0, anchor: Anchor | None = None) -> ChainReport:
     with domain.db.read() as session:
         return verify(session, scope, after=after, anchor=anchor)
 
 
 def numbers(domain: Domain, scope: str = "demo") -> list[int]:
     with domain.db.read() as session:
-        return sorted(entry["number"] for entry in list_entries(session, scope, Wanted(), limit=100)[0])
+        return sorted(entry["number"] for entry in list_entries(session, scope, AuditFilter(), limit=100)[0])
 
 
 def change(domain: Domain, *statements: str) -> None:
-    """Do what whoever may write to the tables can, with all triggers in place."""
+    """Run statements as a database user with write access can: with all triggers."""
     with domain.db.write() as session:
         for statement in statements:
             session.execute(text(statement))
@@ -70,21 +70,21 @@ def test_the_oldest_entries_go_and_the_rest_is_whole(keeping: Domain) -> None:
     last_pruned = entry_hash(keeping, 5)
     assert prune(keeping) == 5
     assert numbers(keeping) == [6, 7]
-    found = verdict(keeping)
-    assert (found.faults, found.count, found.number, found.pruned) == ([], 2, 7, 5)
-    assert found.notes == ["the entries up to 5 were pruned"]
+    report = verdict(keeping)
+    assert (report.faults, report.count, report.number, report.pruned) == ([], 2, 7, 5)
+    assert report.notes == ["the entries up to 5 were pruned"]
     assert verdict(keeping, after=3).is_whole
     assert verdict(keeping, after=6).count == 1
     write(keeping, 0)
     assert (verdict(keeping).is_whole, verdict(keeping).number) == (True, 8)
     with keeping.db.read() as session:
-        told = list_entries(session, SYSTEM_SCOPE, Wanted(action="audit.prune"), limit=9)[0]
-    assert [(entry["actor_kind"], entry["object_id"], entry["detail"]["count"]) for entry in told] == [
+        pruned = list_entries(session, SYSTEM_SCOPE, AuditFilter(action="audit.prune"), limit=9)[0]
+    assert [(entry["actor_kind"], entry["object_id"], entry["detail"]["count"]) for entry in pruned] == [
         ("system", "demo", 1),
         ("system", "demo", 2),
         ("system", "demo", 2),
     ]
-    assert told[0]["detail"] == {"scope": "demo", "count": 1, "number": 5, "hash": last_pruned}
+    assert pruned[0]["detail"] == {"scope": "demo", "count": 1, "number": 5, "hash": last_pruned}
 
 
 def test_an_entry_goes_only_after_all_before_it(keeping: Domain) -> None:
@@ -97,21 +97,21 @@ def test_a_chain_of_which_all_is_old_keeps_its_end(keeping: Domain) -> None:
     write(keeping, 30, 29)
     end = verdict(keeping)
     assert prune(keeping) == 2
-    found = verdict(keeping, anchor=Anchor(end.number, end.hash))
-    assert (found.faults, found.count, found.number, found.hash) == ([], 0, 2, end.hash)
+    report = verdict(keeping, anchor=Anchor(end.number, end.hash))
+    assert (report.faults, report.count, report.number, report.hash) == ([], 0, 2, end.hash)
     write(keeping, 0)
     assert (verdict(keeping).is_whole, numbers(keeping)) == (True, [3])
 
 
-def test_the_systems_chain_is_pruned_too_and_tells_of_itself(keeping: Domain) -> None:
+def test_the_system_chain_is_pruned_too_and_records_it(keeping: Domain) -> None:
     write(keeping, 30, 29, 28, 1, scope=SYSTEM_SCOPE)
     assert prune(keeping) == 3
     assert numbers(keeping, SYSTEM_SCOPE) == [4, 5, 6]
-    found = verdict(keeping, SYSTEM_SCOPE)
-    assert (found.faults, found.pruned) == ([], 3)
+    report = verdict(keeping, SYSTEM_SCOPE)
+    assert (report.faults, report.pruned) == ([], 3)
 
 
-def test_nothing_goes_twice_and_nothing_is_told_of_nothing(keeping: Domain) -> None:
+def test_no_entry_is_pruned_twice_and_an_empty_pruning_is_not_recorded(keeping: Domain) -> None:
     write(keeping, 30, 1)
     assert prune(keeping) == 1
     assert prune(keeping) == 0
@@ -125,7 +125,7 @@ def test_without_the_setting_everything_is_kept(new_domain: NewDomain) -> None:
     assert (numbers(domain), verdict(domain).notes) == ([1], [])
 
 
-def test_pruning_stops_between_two_transactions_when_told(new_domain: NewDomain) -> None:
+def test_pruning_stops_between_two_transactions_on_request(new_domain: NewDomain) -> None:
     domain = new_domain(audit_keep_days=10, prune_batch=2)
     write(domain, 30, 30, 30, 30, 30)
     answers = iter([True, False])
@@ -134,16 +134,16 @@ def test_pruning_stops_between_two_transactions_when_told(new_domain: NewDomain)
     assert prune(domain) == 3
 
 
-def test_an_anchor_that_was_pruned_is_told_as_such(keeping: Domain) -> None:
+def test_a_pruned_anchor_is_reported_as_pruned(keeping: Domain) -> None:
     write(keeping, 30, 29, 28, 1)
     old, last, kept = (Anchor(number, entry_hash(keeping, number)) for number in (2, 3, 4))
     prune(keeping)
-    found = verdict(keeping, anchor=old)
-    assert found.is_whole
-    assert "entry 2, the anchor, was pruned, so that it vouches for nothing" in found.notes
+    report = verdict(keeping, anchor=old)
+    assert report.is_whole
+    assert "entry 2, the anchor, was pruned, so that it proves nothing" in report.notes
     for anchor in (last, kept):
-        found = verdict(keeping, anchor=anchor)
-        assert (found.faults, found.notes) == ([], ["the entries up to 3 were pruned"])
+        report = verdict(keeping, anchor=anchor)
+        assert (report.faults, report.notes) == ([], ["the entries up to 3 were pruned"])
     assert verdict(keeping, anchor=Anchor(3, "1" * 64)).faults == ["entry 3 is not the one of the anchor"]
 
 
@@ -195,7 +195,7 @@ def note(number: int, last_hash: str) -> str:
     return f"UPDATE audit_chain SET pruned_number = {number}, pruned_hash = '{last_hash}' WHERE scope = 'demo'"
 
 
-def test_a_start_that_was_moved_by_hand_is_found(keeping: Domain) -> None:
+def test_a_start_that_was_changed_is_reported(keeping: Domain) -> None:
     write(keeping, 30, 29, 2, 1, 0)
     right = {number: entry_hash(keeping, number) for number in (1, 2, 3)}
     change(keeping, note(3, right[3]))
@@ -213,7 +213,7 @@ def test_a_start_that_was_moved_by_hand_is_found(keeping: Domain) -> None:
     assert verdict(keeping).faults == [disagrees(1), "entry 2 is missing"]
     change(keeping, note(0, BEGINNING))
     assert verdict(keeping).faults == [disagrees(0), "entries 1 to 2 are missing"]
-    # With care: number, hash and deletion fit each other.
+    # The attacker keeps number, hash and deletion consistent.
     change(keeping, note(3, right[3]), "DELETE FROM audit_entry WHERE scope = 'demo' AND number <= 3")
     assert verdict(keeping).faults == [disagrees(3)]
 
@@ -249,7 +249,7 @@ def test_entries_are_written_while_others_are_pruned(keeping: Domain) -> None:
         assert verdict(keeping, scope).faults == []
 
 
-def test_an_entry_put_back_before_the_start_is_found(keeping: Domain) -> None:
+def test_an_entry_inserted_before_the_start_is_reported(keeping: Domain) -> None:
     write(keeping, 30, 29, 1)
     prune(keeping)
     columns = "scope, at, actor_kind, actor_id, actor_name, action, object_type, object_id, entrance, address, detail"

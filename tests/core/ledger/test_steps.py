@@ -9,7 +9,7 @@ import pytest
 from swallowtail.app.core.errors import CancelRequested, Conflict
 from swallowtail.app.core.events import step_id
 from swallowtail.app.core.queries.rows import list_steps
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.security.field_mask import View
 from tests.core.domain import ERROR, LOST, Domain
 
@@ -52,7 +52,7 @@ def test_the_message_of_a_step_is_told_at_the_step_until_it_is_done_again(domain
     messages = [event.get("message") for event in events]
     assert messages == [None, "Drafted with Bearer [redacted:token]", None, None]
     with domain.db.read() as session:
-        steps = snapshot(session, "demo", Bounds())["tasks"][0]["steps"]
+        steps = read_snapshot_rows(session, "demo", SnapshotLimits()).build()["tasks"][0]["steps"]
         assert [step["message"] for step in steps] == [messages[1], None]
         assert [step["message"] for step in list_steps(session, claim.task_id)] == [messages[1], None]
     domain.runs.fail(claim, ERROR)

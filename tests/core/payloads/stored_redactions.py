@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_step, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.tables.instances import InstancePolicy
 from tests.core.domain import Domain
 
@@ -32,7 +32,7 @@ def read_views(domain: Domain, task_id: str) -> list[Any]:
         task = read_task(session, task_id)
         step = read_step(session, task_id, list_steps(session, task_id)[0]["step_id"])
         list_tasks(session, "demo", limit=9)
-        snapshot(session, "demo", Bounds())
+        read_snapshot_rows(session, "demo", SnapshotLimits()).build()
     return [task["input"], task["result"], step["output"]]
 
 

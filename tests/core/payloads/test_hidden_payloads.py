@@ -13,7 +13,7 @@ from sqlalchemy import text
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_step, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.base import Base
@@ -50,7 +50,7 @@ def _seen(domain: Domain, task_id: str) -> str:
             read_task(session, task_id),
             [read_step(session, task_id, step["step_id"]) for step in list_steps(session, task_id)],
             list_steps(session, task_id),
-            snapshot(session, "demo", Bounds()),
+            read_snapshot_rows(session, "demo", SnapshotLimits()).build(),
         ]
         shown += [list_tasks(session, "demo", limit=10)]
         shown += [event.wire() for event in read_events(session, "demo", 0, 100)]

@@ -11,7 +11,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.queries.rows import list_tasks, read_schedule, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
@@ -50,7 +50,10 @@ def test_a_list_and_a_snapshot_read_no_input_to_find_its_secrets(new_domain_on: 
     event.listen(other.db.engine, "before_cursor_execute", lambda *args: statements.append(str(args[2])))
     with other.db.read() as session:
         assert list_tasks(session, "demo", limit=9)[0][0]["message"] == "Said [redacted:secret]!"
-        assert snapshot(session, "demo", Bounds())["tasks"][0]["message"] == "Said [redacted:secret]!"
+        assert (
+            read_snapshot_rows(session, "demo", SnapshotLimits()).build()["tasks"][0]["message"]
+            == "Said [redacted:secret]!"
+        )
     assert statements
     assert not any(re.search(r"\btask\.input\b", statement) for statement in statements)
 

@@ -13,7 +13,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.privacy import redaction, redaction_rules
 from swallowtail.app.core.queries.rows import list_tasks, read_schedule, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.schedule_firing import fire_due
@@ -67,7 +67,7 @@ def test_large_payloads_are_redacted_in_a_worker_thread_only(
         with domain.db.read() as session:
             read_task(session, task_id)
             list_tasks(session, "demo", limit=9)
-            snapshot(session, "demo", Bounds())
+            read_snapshot_rows(session, "demo", SnapshotLimits()).build()
             for row in session.query(Schedule):
                 read_schedule(session, row.id)
     assert blocking == []

@@ -19,7 +19,7 @@ from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.queries.rows import list_tasks, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.schedules import add_schedule
@@ -185,7 +185,7 @@ def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(domain: Domain
     with domain.db.read() as session:
         reads: list[Any] = [
             list_tasks(session, "demo", limit=10)[0],
-            snapshot(session, "demo", Bounds()),
+            read_snapshot_rows(session, "demo", SnapshotLimits()).build(),
             read_outputs(session, claim.task_id),
             read_task(session, claim.task_id),
             [event.wire() for event in read_events(session, "demo", 0, 100)],

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_task
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.instance_export import export_instance
@@ -183,7 +183,10 @@ def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_domain: NewD
     with domain.db.read() as session:
         tasks, _ = list_tasks(session, "demo", limit=10)
         assert [task["id"] for task in tasks] == [good, bad]
-        assert [task["id"] for task in snapshot(session, "demo", Bounds())["tasks"]] == [good, bad]
+        assert [task["id"] for task in read_snapshot_rows(session, "demo", SnapshotLimits()).build()["tasks"]] == [
+            good,
+            bad,
+        ]
         shown = dict(read_task(session, bad)).get(place)
     if place in ("input", "result"):
         assert shown == {"$damaged": True}
@@ -228,7 +231,7 @@ def test_rows_that_cannot_be_read_stand_with_their_marks_beside_the_good_ones(
         broken: {"$damaged": True},
     }
     with domain.db.read() as session:
-        whole = snapshot(session, "demo", Bounds())
+        whole = read_snapshot_rows(session, "demo", SnapshotLimits()).build()
         listed, _ = list_tasks(session, "demo", limit=10)
     tasks = {task["id"]: task for task in whole["tasks"]}
     assert whole["complete"]
@@ -277,7 +280,10 @@ def test_a_moment_that_is_none_keeps_no_other_row_out_of_a_list(new_domain: NewD
     for place in ("created_at", "updated_at", "started_at", "finished_at", "lease_until", "expires_at"):
         damage(domain, bad, moment, place)
     with domain.db.read() as session:
-        assert {task["id"] for task in snapshot(session, "demo", Bounds())["tasks"]} == {bad, good}
+        assert {task["id"] for task in read_snapshot_rows(session, "demo", SnapshotLimits()).build()["tasks"]} == {
+            bad,
+            good,
+        }
         tasks, _ = list_tasks(session, "demo", limit=10)
         assert {task["id"] for task in tasks} == {bad, good}
         assert read_task(session, bad)["created_at"] == "1970-01-01T00:00:00.000Z"

@@ -1,4 +1,4 @@
-"""A snapshot is an outline: a handful of queries whatever is in it, bounded in steps and bytes, nothing large read."""
+"""A snapshot takes few queries for any content, has limits of steps and bytes, and reads no payloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import now
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
 from swallowtail.app.core.queries.rows import list_steps, read_step
-from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain
@@ -89,7 +89,7 @@ def _statements(domain: Domain) -> Iterator[list[str]]:
 
 def _read(domain: Domain, **bounds: int) -> dict[str, Any]:
     with domain.db.read() as session:
-        return snapshot(session, "demo", Bounds(**bounds))
+        return read_snapshot_rows(session, "demo", SnapshotLimits(**bounds)).build()
 
 
 def test_a_snapshot_takes_as_many_queries_for_one_task_as_for_two_hundred_of_many_kinds(domain: Domain) -> None:
@@ -105,9 +105,9 @@ def test_a_snapshot_takes_as_many_queries_for_one_task_as_for_two_hundred_of_man
     domain.db.policies.forget()
     with _statements(domain) as cold:
         _read(domain)
-    # The head, the tasks with the number of their steps, the steps; at first the policy with the schemas, and what is
-    # kept of the secrets in the inputs: five in all. Of tasks from before an older version's upgrade nothing is kept:
-    # once, their inputs are read too, and two statements keep what was found.
+    # Five queries: the head, the tasks with the numbers of their steps, the steps, and, the first time, the policy with
+    # the schemas and the stored secrets of the inputs. Tasks from before an upgrade have no stored secrets: once, their
+    # inputs are read too, and two statements store the secrets.
     assert (asked, len(cold)) == ([(8, 3), (8, 3)], 5)
 
 
@@ -144,7 +144,7 @@ def test_inputs_are_read_as_what_they_were_before_they_were_sealed(new_domain: N
     domain.runs.fail(claim, {**ERROR, "message": "s3cret-word was refused"})
     with domain.db.read() as session:
         session.info = {**session.info, POLICIES: Policies(domain.settings)}
-        (task,) = snapshot(session, "demo", Bounds())["tasks"]
+        (task,) = read_snapshot_rows(session, "demo", SnapshotLimits()).build()["tasks"]
     assert task["error"]["message"] == "[redacted:secret] was refused"
 
 
@@ -178,7 +178,7 @@ def test_a_task_without_steps_has_all_of_them(domain: Domain) -> None:
 def test_a_snapshot_is_no_larger_than_its_bound(domain: Domain, size: int) -> None:
     _fill(domain, 30, 20)
     shown = _read(domain, size=size)
-    # The bound is on tasks and steps; what frames them is small.
+    # The limit is for tasks and steps; the rest is small.
     assert size * 0.8 < len(orjson.dumps(shown)) < size * 1.1
     kept = [task["id"] for task in shown["tasks"]]
     assert kept == [task["id"] for task in _read(domain)["tasks"]][: len(kept)]
@@ -191,7 +191,7 @@ def test_steps_with_large_outputs_make_a_snapshot_no_larger(domain: Domain) -> N
     assert len(orjson.dumps(_read(domain))) < 8 * 50 * 1000
 
 
-def test_an_output_is_there_for_whoever_asks_for_its_step(domain: Domain) -> None:
+def test_an_output_is_read_with_its_step(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", {"x": 1})
     with domain.db.read() as session:

@@ -1,4 +1,4 @@
-"""How the deployment is doing: what is open is looked at, what has ended was counted as it ended."""
+"""The state of the deployment: open tasks are read at each request, ended tasks were counted as they ended."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _rename(domain: Domain, table: str, name: str) -> None:
         session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
-def test_open_tasks_are_told_by_status_and_ended_ones_not_at_all(domain: Domain) -> None:
+def test_open_tasks_are_counted_by_status_and_ended_tasks_are_not(domain: Domain) -> None:
     assert set(_count(domain).values()) == {0}
     domain.submit()
     domain.queued()
@@ -88,7 +88,7 @@ def test_a_retry_waits_from_when_it_is_due_and_not_from_when_it_was_asked_for(do
     assert 1 <= seen.oldest_wait < 500
 
 
-def test_what_was_sent_and_doubted_or_given_back_waits_since_it_was_first_due(domain: Domain) -> None:
+def test_a_message_that_was_sent_again_or_returned_waits_since_it_was_first_due(domain: Domain) -> None:
     task_id = domain.queued()
     with domain.db.write() as session:
         session.execute(update(Outbox).values(due_at=db_now(-100)))
@@ -115,7 +115,7 @@ def test_workers_are_counted_that_said_of_late_that_they_live(domain: Domain) ->
     assert _look(domain).workers == 1
 
 
-def test_the_lag_of_beat_is_that_of_the_first_slot_that_nobody_has_decided(domain: Domain) -> None:
+def test_the_lag_of_beat_is_that_of_the_first_undecided_slot(domain: Domain) -> None:
     row = {"id": "s", "instance_id": "demo", "name": "S", "kind": "k", "input": {}, "timing": "once"}
     with domain.db.write() as session:
         session.execute(insert(Schedule).values(**row, created_at=now(), paused=False, next_slot_at=db_now(-50)))
@@ -125,14 +125,14 @@ def test_the_lag_of_beat_is_that_of_the_first_slot_that_nobody_has_decided(domai
     assert _look(domain).beat_lag == 0.0
 
 
-def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(domain: Domain) -> None:
+def test_metrics_leave_out_what_could_not_be_read(domain: Domain) -> None:
     domain.submit()
-    told = _samples(domain)
-    assert (told["swallowtail_database_readable"], told["swallowtail_tasksSUBMITTED"]) == (1, 1)
-    assert "swallowtail_queue_depth" not in told
+    samples = _samples(domain)
+    assert (samples["swallowtail_database_readable"], samples["swallowtail_tasksSUBMITTED"]) == (1, 1)
+    assert "swallowtail_queue_depth" not in samples
     domain.rt.relay.depth = 7
     assert _samples(domain)["swallowtail_queue_depth"] == 7
-    # Other tests use this database of PostgreSQL's after this one.
+    # Other tests use this database on PostgreSQL after this one.
     _rename(domain, "schedule", "gone")
     try:
         assert _samples(domain)["swallowtail_database_readable"] == 0
@@ -141,25 +141,25 @@ def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(domain: Doma
     assert _samples(domain)["swallowtail_database_readable"] == 1
 
 
-def test_the_connections_of_this_process_are_told_as_they_are_taken_and_given_back(domain: Domain) -> None:
-    def told() -> tuple[float | None, float | None, bool]:
+def test_the_connections_of_this_process_are_counted_as_they_are_taken_and_returned(domain: Domain) -> None:
+    def read() -> tuple[float | None, float | None, bool]:
         name = "swallowtail_database_connections"
         values = [REGISTRY.get_sample_value(name, {"state": state}) for state in ("in_use", "idle")]
         return values[0], values[1], (REGISTRY.get_sample_value("swallowtail_database_pool_limit") or 0) > 1
 
     domain.db.dispose()
-    assert told() == (0, 0, True)
+    assert read() == (0, 0, True)
     with domain.db.read():
-        assert told() == (1, 0, True)
+        assert read() == (1, 0, True)
         with domain.db.write():
-            assert told() == (2, 0, True)
-        assert told() == (1, 1, True)
-    assert told() == (0, 2, True)
+            assert read() == (2, 0, True)
+        assert read() == (1, 1, True)
+    assert read() == (0, 2, True)
     forget_pool()
-    assert told() == (0, 0, False)
+    assert read() == (0, 0, False)
 
 
-def test_the_broker_is_asked_also_while_the_database_is_away(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_is_read_also_while_the_database_is_down(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeper = domain.rt.make_sweeper()
 
     def fail() -> int:

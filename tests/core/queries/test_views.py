@@ -1,4 +1,4 @@
-"""What callers see: views, pages that neither repeat nor lose a row while others are added, and snapshots."""
+"""Views, snapshots, and pages that neither repeat nor miss a row while rows are added."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.queries import rows
-from swallowtail.app.core.queries.snapshot import Bounds
-from swallowtail.app.core.queries.snapshot import snapshot as snapshot_of
+from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.schemas.tasks import StepSummary
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.tasks import Task
@@ -95,7 +94,7 @@ def test_pages_hold_every_task_once_the_latest_first(domain: Domain, limit: int)
     assert _page_through(domain, limit) == ids[::-1]
 
 
-def test_tasks_of_the_same_moment_are_told_apart_by_their_ids(domain: Domain) -> None:
+def test_tasks_of_the_same_moment_are_ordered_by_their_ids(domain: Domain) -> None:
     ids = sorted(domain.submit() for _ in range(5))
     for moment in (now(), now().replace(microsecond=1), now().replace(microsecond=999_999)):
         with domain.db.write() as session:
@@ -189,7 +188,7 @@ def test_a_cursor_that_no_list_gave_out_is_refused(domain: Domain, cursor: str) 
 
 
 @pytest.mark.parametrize("key", ["nowhere", "", "nul \x00", "\ud800", "x" * 100_000, "'; DROP TABLE task; --"])
-def test_what_is_not_there_is_not_found_whatever_its_name(domain: Domain, key: str) -> None:
+def test_missing_objects_raise_not_found_for_every_name(domain: Domain, key: str) -> None:
     for field, read in (
         ("instance_id", lambda session: rows.read_instance(session, key)),
         ("instance_id", lambda session: rows.list_tasks(session, key, limit=1)),
@@ -211,14 +210,14 @@ def test_a_snapshot_says_what_the_log_says_up_to_its_head(domain: Domain) -> Non
     domain.runs.start_step(claim, "b", "Agent", "work")
     failed = domain.failed()
     with domain.db.read() as session:
-        snapshot = snapshot_of(session, "demo", Bounds())
-    told = fold(domain.events())
+        snapshot = read_snapshot_rows(session, "demo", SnapshotLimits()).build()
+    tales = fold(domain.events())
     assert (snapshot["instance_id"], snapshot["head"], snapshot["min_seq"]) == ("demo", domain.head(), 0)
     assert snapshot["epoch"] == domain.events()[0].epoch
     assert snapshot["complete"]
     assert [task["id"] for task in snapshot["tasks"]] == [failed, claim.task_id]
     for task in snapshot["tasks"]:
-        tale = told[task["id"]]
+        tale = tales[task["id"]]
         assert {name: task[name] for name in ("status", "progress", "message", "error", "last_seq")} == {
             name: getattr(tale, name) for name in ("status", "progress", "message", "error", "last_seq")
         }
@@ -232,17 +231,17 @@ def test_a_snapshot_of_too_many_tasks_has_the_latest_and_says_so(domain: Domain)
     ids = [domain.submit() for _ in range(4)]
     with domain.db.read() as session:
         for limit, complete in ((3, False), (4, True)):
-            snapshot = snapshot_of(session, "demo", Bounds(tasks=limit))
+            snapshot = read_snapshot_rows(session, "demo", SnapshotLimits(tasks=limit)).build()
             assert [task["id"] for task in snapshot["tasks"]] == ids[::-1][:limit]
             assert snapshot["complete"] is complete
 
 
 def test_a_snapshot_of_nothing(domain: Domain) -> None:
     with domain.db.read() as session:
-        snapshot = snapshot_of(session, "demo", Bounds())
+        snapshot = read_snapshot_rows(session, "demo", SnapshotLimits()).build()
         assert (snapshot["head"], snapshot["tasks"], snapshot["complete"]) == (0, [], True)
         with pytest.raises(NotFound):
-            snapshot_of(session, "nowhere", Bounds())
+            read_snapshot_rows(session, "nowhere", SnapshotLimits()).build()
 
 
 def test_every_view_is_json(domain: Domain) -> None:
@@ -250,7 +249,7 @@ def test_every_view_is_json(domain: Domain) -> None:
     domain.perform(domain.running(), "a")
     with domain.db.read() as session:
         for view in (
-            snapshot_of(session, "demo", Bounds()),
+            read_snapshot_rows(session, "demo", SnapshotLimits()).build(),
             rows.list_agents(session),
             rows.list_instances(session, limit=1),
         ):

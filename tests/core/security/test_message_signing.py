@@ -1,4 +1,4 @@
-"""A mark is good for one message in one place, made with the deployment's key or the one before it."""
+"""A signature is valid for one message in one channel, by the current or the previous key of the deployment."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def test_what_one_of_us_sent_arrives_as_it_was() -> None:
     assert make(OTHER, KEY).unwrap("channel", sent) == b'{"a":1}'
 
 
-@pytest.mark.parametrize("how", ["bare", "other key", "other channel", "changed", "cut", "no ascii", "mark alone", ""])
-def test_what_nobody_of_ours_can_have_sent_is_dropped(how: str) -> None:
+@pytest.mark.parametrize(
+    "how", ["bare", "other key", "other channel", "changed", "cut", "no ascii", "signature alone", ""]
+)
+def test_messages_that_no_process_of_ours_sent_are_dropped(how: str) -> None:
     good = make().wrap("channel", b'{"a":1}')
     forged = {
         "bare": b'{"a":1}',
@@ -34,7 +36,7 @@ def test_what_nobody_of_ours_can_have_sent_is_dropped(how: str) -> None:
         "changed": good.replace(b"1", b"2"),
         "cut": good[:-1],
         "no ascii": b"~" + b"\xff" * 64 + b"{}",
-        "mark alone": b"~",
+        "signature alone": b"~",
         "": b"",
     }[how]
     assert make().unwrap("channel", forged) is None
@@ -44,7 +46,7 @@ def test_without_strictness_everything_is_taken() -> None:
     loose = make(strict=False)
     assert loose.wrap("channel", b"{}") == b"{}"
     assert loose.unwrap("channel", b"{}") == b"{}"
-    # While processes are restarted one after another, some of them sign already.
+    # During a rolling restart, some processes sign already.
     assert loose.unwrap("channel", make(OTHER).wrap("channel", b"{}")) == b"{}"
 
 
@@ -55,9 +57,9 @@ def test_a_key_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
         MessageSigner(settings, is_strict=True)
 
 
-def test_a_wake_up_is_good_for_its_own_attempt_and_limits() -> None:
-    mark = make().mark("run", wakeup("t", 1, "name", (9, 5)))
-    assert make().is_ours("run", wakeup("t", 1, "name", (9, 5)), mark)
+def test_a_wake_up_is_valid_for_its_own_attempt_and_limits() -> None:
+    signature = make().sign("run", wakeup("t", 1, "name", (9, 5)))
+    assert make().verify("run", wakeup("t", 1, "name", (9, 5)), signature)
     others: list[tuple[str, int, str, tuple[int | None, int | None]]] = [
         ("t", 2, "name", (9, 5)),
         ("u", 1, "name", (9, 5)),
@@ -66,4 +68,4 @@ def test_a_wake_up_is_good_for_its_own_attempt_and_limits() -> None:
         ("t", 1, "name", (1, 5)),
         ("t", 1, "name", (None, None)),
     ]
-    assert not any(make().is_ours("run", wakeup(*other), mark) for other in others)
+    assert not any(make().verify("run", wakeup(*other), signature) for other in others)

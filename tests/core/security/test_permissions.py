@@ -1,4 +1,4 @@
-"""Who may do what: roles, tokens that allow less, and what one is no member of looks as if it were not there."""
+"""Permissions of roles and of limited tokens; to non-members, an instance looks as if it did not exist."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_one_is_no_member_of_looks_as_if_it_were_not_there(runtime: Runtime
         require(session, USER, Act.READ, instance_id)
 
 
-def test_nobody_is_asked_who_they_are(runtime: Runtime) -> None:
+def test_anonymous_callers_are_unauthenticated(runtime: Runtime) -> None:
     with runtime.db.read() as session, pytest.raises(Unauthenticated):
         require(session, ANONYMOUS, Act.READ, "mine")
     with pytest.raises(Unauthenticated):
@@ -90,7 +90,7 @@ def test_a_token_allows_no_more_than_it_says(runtime: Runtime) -> None:
     "acts", [{Act.READ_METRICS}, {Act.MANAGE_USERS, Act.CREATE_INSTANCE}, {Act.READ_AGENTS}, set()]
 )
 def test_a_token_that_allows_no_reading_learns_of_no_instance(runtime: Runtime, acts: set[Act]) -> None:
-    """The kind: lists and single questions alike, for what its user owns, what others own and what is not there."""
+    """Neither lists nor single reads reveal instances: of the user, of other users, or missing ones."""
     join(runtime, Role.OWNER)
     blind = replace(USER, acts=frozenset(acts), is_superuser=True)
     with pytest.raises(Forbidden, match=r"does not allow instance\.read"):
@@ -121,8 +121,8 @@ def test_a_front_end_reads_its_instance_and_nothing_else(runtime: Runtime) -> No
 def test_lists_hold_what_one_may_read(runtime: Runtime, actor: Actor, seen: list[str]) -> None:
     join(runtime, Role.VIEWER)
     with runtime.db.read() as session:
-        found = session.scalars(select(Instance.id).where(visible(actor)).order_by(Instance.id)).all()
-    assert found == seen
+        entry_rows = session.scalars(select(Instance.id).where(visible(actor)).order_by(Instance.id)).all()
+    assert entry_rows == seen
 
 
 def test_superusers_alone_keep_users(runtime: Runtime) -> None:
@@ -132,7 +132,7 @@ def test_superusers_alone_keep_users(runtime: Runtime) -> None:
     require_outside(USER, Act.CREATE_INSTANCE)
 
 
-def test_who_creates_an_instance_owns_it_and_it_is_written_down(runtime: Runtime) -> None:
+def test_the_creator_of_an_instance_owns_it_and_it_is_audited(runtime: Runtime) -> None:
     mine = runtime.by(Caller(USER, "rest", "192.0.2.1"))
     task_service.create_instance(mine, "New", "new")
     with runtime.db.read() as session:

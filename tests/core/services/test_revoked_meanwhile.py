@@ -12,7 +12,7 @@ from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, U
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.api_tokens import issue_personal
 from swallowtail.app.core.identity.members import remove_member, set_member
-from swallowtail.app.core.identity.users import demote_user, disable_user
+from swallowtail.app.core.identity.users import disable_user, set_superuser
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.schemas.instances import NewPolicy
@@ -121,7 +121,7 @@ def test_a_change_is_refused_when_the_right_to_it_ended_before_its_transaction(
     "what",
     [
         lambda context: disable_user(context, "max"),
-        lambda context: demote_user(context, "max"),
+        lambda context: set_superuser(context, "max", is_superuser=False),
         lambda context: issue_personal(context, NewToken(name="script")),
         lambda context: create_instance(context, "New", "new"),
         lambda context: remove_member(context, "demo", "ann"),
@@ -138,7 +138,7 @@ def test_a_disabled_superuser_changes_nothing_any_more(
 def test_a_superuser_who_was_made_ordinary_meanwhile_keeps_no_users(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before_next_commit(monkeypatch, lambda: demote_user(domain.rt, "ann"))
+    before_next_commit(monkeypatch, lambda: set_superuser(domain.rt, "ann", is_superuser=False))
     with pytest.raises(Forbidden):
         disable_user(domain.rt.by(Caller(ANN, "rest")), "max")
 

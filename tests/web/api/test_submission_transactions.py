@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import event
 
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import issue_personal
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.identity.sessions import sign_in
+from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller

@@ -27,7 +27,7 @@ class Scene:
         self.while_asking: Callable[[], None] = lambda: None
         self.environs = {"e": {"REMOTE_ADDR": "192.0.2.1"}}
         settings: Any = make_settings(var_dir=var, auth="required", secret_key="k" * 40)
-        tokens: Any = SimpleNamespace(read=lambda token: ANN, is_of_ours=lambda token: True)
+        tokens: Any = SimpleNamespace(read=lambda token: ANN, is_recognized=lambda token: True)
         permissions: Any = SimpleNamespace(version=1)
         parts: dict[str, Any] = {
             "sessions": SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Tokens that were good long ago are deleted, a few at a time, and no others."""
+"""Tokens that expired or were revoked long ago are deleted in batches, and no others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 def add(bench: Bench, name: str, *, expired: float | None = None, revoked: float | None = None) -> None:
-    """Store a token that expired, or was revoked, so many days ago; negative: that will be."""
+    """Store a token that expired or was revoked some days ago; negative: in the future."""
     ages = {"expires_at": expired, "revoked_at": revoked}
     moments = {field: None if age is None else now() - age * DAY for field, age in ages.items()}
     user_id = bench.user().id
@@ -67,7 +67,7 @@ def test_one_process_at_a_time_has_the_turn(bench: Bench) -> None:
     assert delete_spent(bench.rt, lambda: True) == 1
 
 
-def test_it_goes_in_small_transactions_and_stops_between_two_when_told(new_bench: NewBench) -> None:
+def test_it_runs_in_small_transactions_and_stops_between_two_on_request(new_bench: NewBench) -> None:
     bench = new_bench(prune_batch=2)
     bench.add("ann")
     for number in range(5):

@@ -1,4 +1,4 @@
-"""What an identity provider publishes is read within limits, and one odd key spoils none of the others."""
+"""Responses of an identity provider are read within limits, and one unusable key affects no other key."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import httpx2
 import pytest
 
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
-from swallowtail.app.core.identity.oidc import Attempt
-from swallowtail.app.core.identity.oidc import Provider as Issuer
+from swallowtail.app.core.identity.oidc import Attempt, SignInProvider
 from tests.harness.settings import make_settings
 from tests.identity.bench import Provider
 from tests.identity.conftest import NewBench
@@ -58,7 +57,7 @@ def test_keys_that_unpack_to_more_are_not_unpacked(new_bench: NewBench) -> None:
 
 
 @pytest.mark.parametrize("subject", ["", "\ud800", "a\0b", "x" * 301])
-def test_nobody_is_made_known_by_a_subject_that_is_none(new_bench: NewBench, subject: str) -> None:
+def test_an_invalid_subject_creates_no_user(new_bench: NewBench, subject: str) -> None:
     provider = Provider()
     bench = believing(new_bench, provider, jwt_provision=True)
     with pytest.raises(Unauthenticated):
@@ -67,42 +66,42 @@ def test_nobody_is_made_known_by_a_subject_that_is_none(new_bench: NewBench, sub
 
 @pytest.fixture
 def answers() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A provider for signing in that answers everything with a body and headers; its address and what it answers."""
-    given: dict[str, Any] = {"body": b"", "headers": {}, "token": [], "token_headers": {}}
+    """Serve a sign-in provider that responds as a dictionary says; return its address and the dictionary."""
+    reply: dict[str, Any] = {"body": b"", "headers": {}, "token": [], "token_headers": {}}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
-            for name, value in given["headers"].items():
+            for name, value in reply["headers"].items():
                 self.send_header(name, value)
             self.end_headers()
             try:
-                self.wfile.write(given["body"])
+                self.wfile.write(reply["body"])
             except ConnectionError:
-                # Enough was read.
+                # The client has read as much as it wants.
                 return
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            for name, value in given["token_headers"].items():
+            for name, value in reply["token_headers"].items():
                 self.send_header(name, value)
             self.end_headers()
             try:
-                for part in given["token"]:
+                for part in reply["token"]:
                     self.wfile.write(part)
             except ConnectionError:
-                # Enough was read.
+                # The client has read as much as it wants.
                 return
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", given
+        yield f"http://127.0.0.1:{server.server_address[1]}", reply
         server.shutdown()
         thread.join()
 
@@ -111,16 +110,16 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
     answers: tuple[str, dict[str, Any]], kind: str
 ) -> None:
-    issuer, given = answers
+    issuer, reply = answers
     named = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"), issuer)
     good = json.dumps(named).encode()
     bodies = {"deep": b"[" * 100_000, "a list": b"[]", "no text": b"\xff", "large": good + b" " * 1_000_000}
-    given["body"] = bodies.get(kind) or gzip.compress(good + b" " * 1_000_000)
-    given["headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
-    provider = Issuer(make_settings(oidc_client_id="us", oidc_issuer=issuer))
+    reply["body"] = bodies.get(kind) or gzip.compress(good + b" " * 1_000_000)
+    reply["headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
+    provider = SignInProvider(make_settings(oidc_client_id="us", oidc_issuer=issuer))
     with pytest.raises(Unavailable):
         provider.write_address(Attempt.begin("http://localhost/back"))
-    given.update(body=good, headers={})
+    reply.update(body=good, headers={})
     assert provider.write_address(Attempt.begin("http://localhost/back")).startswith(issuer)
 
 
@@ -128,12 +127,12 @@ def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
 def test_a_token_that_comes_with_too_much_or_too_slowly_is_not_read_to_its_end(
     answers: tuple[str, dict[str, Any]], kind: str
 ) -> None:
-    issuer, given = answers
+    issuer, reply = answers
     named = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"), issuer)
-    given["body"] = json.dumps(named).encode()
+    reply["body"] = json.dumps(named).encode()
     written = 0
 
-    def tell() -> Iterator[bytes]:
+    def send() -> Iterator[bytes]:
         nonlocal written
         for _ in range(4000 if kind == "large" else 600):
             written += 1
@@ -141,9 +140,9 @@ def test_a_token_that_comes_with_too_much_or_too_slowly_is_not_read_to_its_end(
             if kind == "slow":
                 time.sleep(0.02)
 
-    given["token"] = [gzip.compress(b" " * 1_000_000)] if kind == "packed" else tell()
-    given["token_headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
-    provider = Issuer(make_settings(oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
+    reply["token"] = [gzip.compress(b" " * 1_000_000)] if kind == "packed" else send()
+    reply["token_headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
+    provider = SignInProvider(make_settings(oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
     attempt = Attempt.begin("http://localhost/back")
     with pytest.raises(Unavailable):
         provider.finish(attempt, {"state": attempt.state, "code": "x"})

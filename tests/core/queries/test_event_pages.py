@@ -1,4 +1,4 @@
-"""A page of large events is parsed where it holds nobody up, however many clients ask for it."""
+"""A page of large events is parsed in a thread, so that it delays no other request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A list of tasks says what they are and how they stand, and carries nobody's inputs and results."""
+"""A list of tasks has their titles and states, and no inputs and results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_list_does_not_even_read_them(domain: Domain) -> None:
         session.add(row)
     asked: list[str] = []
     with domain.db.read() as session:
-        event.listen(domain.db.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
+        event.listen(domain.db.engine, "before_cursor_execute", lambda *call: asked.append(str(call[2])))
         tasks = list_tasks(session, "demo", limit=10)[0]
         assert len(tasks) == 3
         listed = [*list_steps(session, tasks[0]["id"]), *list_schedules(session, "demo", limit=10)[0]]
