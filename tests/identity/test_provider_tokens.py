@@ -114,13 +114,13 @@ def test_an_unknown_user_is_refused_unless_a_token_may_make_them_known(
 ) -> None:
     eve = provider.sign(sub="eve", preferred_username="Eve")
     refused(bench, eve)
-    open_door = new_bench(**PROVIDER, jwt_provision=True)
-    keys = ProviderKeys(open_door.rt.settings, clock=lambda: provider.time, transport=provider.transport)
-    open_door.tokens = Tokens(open_door.rt, provider=keys)
-    made = open_door.tokens.read(eve)
+    provisioning = new_bench(**PROVIDER, jwt_provision=True)
+    keys = ProviderKeys(provisioning.rt.settings, clock=lambda: provider.time, transport=provider.transport)
+    provisioning.tokens = Tokens(provisioning.rt, provider=keys)
+    made = provisioning.tokens.read(eve)
     assert (made.name, made.is_superuser) == ("eve", False)
     assert bench.tokens.read(eve) == made
-    assert open_door.tokens.read(provider.sign(sub="7", preferred_username={"a": 1})).name.startswith("user-")
+    assert provisioning.tokens.read(provider.sign(sub="7", preferred_username={"a": 1})).name.startswith("user-")
 
 
 def test_a_disabled_user_is_refused_and_their_connections_end(bench: Bench, provider: Provider) -> None:

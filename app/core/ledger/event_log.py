@@ -94,21 +94,22 @@ class Change:
 
     def require(self, act: Act, instance_id: str) -> None:
         """Check the caller's permission in an instance, and lock it until the commit."""
-        require(self.session, self._confirmed(), act, instance_id, hold=True)
+        require(self.session, self.confirm_actor(), act, instance_id, hold=True)
 
     def require_task(self, act: Act, task_id: str) -> None:
         """Check and lock the caller's permission for a task."""
-        require_task(self.session, self._confirmed(), act, task_id, hold=True)
+        require_task(self.session, self.confirm_actor(), act, task_id, hold=True)
 
     def require_schedule(self, act: Act, schedule_id: str) -> None:
         """Check and lock the caller's permission for a schedule."""
-        require_schedule(self.session, self._confirmed(), act, schedule_id, hold=True)
+        require_schedule(self.session, self.confirm_actor(), act, schedule_id, hold=True)
 
     def require_outside(self, act: Act) -> None:
         """Check and lock the caller's permission for an act outside of instances."""
-        require_outside(self._confirmed(alone=act is Act.CREATE_INSTANCE), act)
+        require_outside(self.confirm_actor(alone=act is Act.CREATE_INSTANCE), act)
 
-    def _confirmed(self, *, alone: bool = False) -> Actor:
+    def confirm_actor(self, *, alone: bool = False) -> Actor:
+        """Return the caller's actor as it is now, locked until the commit. Raises Unauthenticated."""
         if self._actor is None:
             self._actor = confirm(self.session, self.caller.actor, alone=alone)
         return self._actor

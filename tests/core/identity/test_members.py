@@ -1,4 +1,4 @@
-"""Members: roles are given and taken, owners only by owners, and the last owner stays."""
+"""Roles of members are set and removed, those of owners only by owners, and the last owner remains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from swallowtail.app.core.events import now
@@ -60,15 +60,15 @@ def test_an_owner_gives_changes_and_takes_roles_and_each_raises_the_version(runt
     assert (roles(ann), version(runtime)) == ({"ann": "owner"}, before + 3)
 
 
-def test_it_is_written_down_who_became_what(runtime: Runtime) -> None:
+def test_every_change_of_a_role_is_audited(runtime: Runtime) -> None:
     ann = by(runtime, "ann")
     set_member(ann, "mine", "bob", "viewer")
     set_member(ann, "mine", "bob", "operator")
     remove_member(ann, "mine", "bob")
     with runtime.db.read() as session:
         query = select(AuditEntry).where(AuditEntry.action == "member.write").order_by(AuditEntry.number)
-        told = [(entry.actor_name, entry.object_id, entry.detail) for entry in session.scalars(query)]
-    assert told == [
+        entries = [(entry.actor_name, entry.object_id, entry.detail) for entry in session.scalars(query)]
+    assert entries == [
         ("ann", "bob", {"name": "bob", "before": None, "after": "viewer"}),
         ("ann", "bob", {"name": "bob", "before": "viewer", "after": "operator"}),
         ("ann", "bob", {"name": "bob", "before": "operator", "after": None}),
@@ -87,31 +87,31 @@ def test_the_last_owner_can_neither_be_removed_nor_become_less(runtime: Runtime)
         remove_member(runtime, "mine", "bob")
 
 
-def test_admins_keep_members_but_no_owners(runtime: Runtime) -> None:
+def test_admins_manage_members_but_no_owners(runtime: Runtime) -> None:
     set_member(runtime, "mine", "bob", "admin")
     bob = by(runtime, "bob")
     set_member(bob, "mine", "cid", "admin")
-    for deed in (
+    for call in (
         lambda: set_member(bob, "mine", "ann", "viewer"),
         lambda: remove_member(bob, "mine", "ann"),
         lambda: set_member(bob, "mine", "cid", "owner"),
     ):
         with pytest.raises(Forbidden, match="only an owner"):
-            deed()
+            call()
     assert roles(bob) == {"ann": "owner", "bob": "admin", "cid": "admin"}
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-def test_who_is_less_keeps_nobody_and_may_leave(runtime: Runtime, role: str) -> None:
+def test_other_members_change_no_members_and_may_leave(runtime: Runtime, role: str) -> None:
     set_member(runtime, "mine", "bob", role)
     bob = by(runtime, "bob")
-    for deed in (
+    for call in (
         lambda: list_members(bob, "mine"),
         lambda: set_member(bob, "mine", "cid", "viewer"),
         lambda: remove_member(bob, "mine", "ann"),
     ):
         with pytest.raises(Forbidden):
-            deed()
+            call()
     remove_member(bob, "mine", "bob")
     assert roles(runtime) == {"ann": "owner"}
 
@@ -136,8 +136,8 @@ def test_what_is_wrong_is_named(runtime: Runtime) -> None:
         remove_member(runtime, "mine", "bob")
 
 
-def test_names_cannot_be_tried_by_who_owns_an_instance(runtime: Runtime) -> None:
-    """The kind: the answer for a name that exists and for one that does not is the same, letter for letter."""
+def test_an_owner_cannot_find_out_which_names_exist(runtime: Runtime) -> None:
+    """The error for a name that exists and for one that does not is exactly the same."""
     with runtime.db.write() as session:
         session.add(User(id="0b7a2c9e-53f4", name="zoe", created_at=now()))
     ann = by(runtime, "ann")
@@ -150,14 +150,19 @@ def test_names_cannot_be_tried_by_who_owns_an_instance(runtime: Runtime) -> None
     assert answers == answers[:1] * 6
     assert set_member(ann, "mine", "0b7a2c9e-53f4", "viewer")["name"] == "zoe"
     assert set_member(ann, "mine", "zoe", "operator")["role"] == "operator"
-    # Whoever shares one instance with somebody knows their name in another.
+    # Users who share one instance may know the name in another.
     task_service.create_instance(ann, "Other", "other")
     assert set_member(ann, "other", "zoe", "viewer")["role"] == "viewer"
-    # A superuser keeps the users, and sees them all.
+    # A superuser manages the users, and may know all names.
     boss = runtime.by(Caller(Actor("user", "cid", "cid", user_id="cid", is_superuser=True), "rest"))
     assert set_member(ann, "mine", "cid", "admin")["role"] == "admin"
     with runtime.db.write() as session:
         session.add(User(id="9d", name="yan", created_at=now()))
+    with pytest.raises(NotFound, match="no such user"):
+        # The request was authenticated before `cid` was demoted.
+        set_member(boss, "mine", "yan", "viewer")
+    with runtime.db.write() as session:
+        session.execute(update(User).where(User.id == "cid").values(is_superuser=True))
     assert set_member(boss, "mine", "yan", "viewer")["role"] == "viewer"
 
 
@@ -169,8 +174,21 @@ def test_the_id_of_one_user_is_not_taken_for_the_name_of_another(runtime: Runtim
     assert set_member(runtime, "mine", "7", "viewer")["name"] == "eve"
 
 
+def test_a_member_whose_name_is_the_id_of_another_removes_only_themselves(runtime: Runtime) -> None:
+    with runtime.db.write() as session:
+        session.add_all([User(id="7", name="eve", created_at=now()), User(id="8", name="7", created_at=now())])
+    for user_id, role in (("7", "admin"), ("8", "viewer")):
+        set_member(runtime, "mine", user_id, role)
+    eight = runtime.by(Caller(Actor("user", "8", "7", user_id="8"), "rest"))
+    with pytest.raises(Forbidden):
+        remove_member(eight, "mine", "7")
+    assert roles(runtime) == {"ann": "owner", "eve": "admin", "7": "viewer"}
+    remove_member(eight, "mine", "8")
+    assert roles(runtime) == {"ann": "owner", "eve": "admin"}
+
+
 @pytest.mark.parametrize("after", [None, "operator"])
-def test_front_ends_lose_their_tokens_with_who_minted_them(runtime: Runtime, after: str | None) -> None:
+def test_api_tokens_are_revoked_when_their_creator_loses_the_role(runtime: Runtime, after: str | None) -> None:
     set_member(runtime, "mine", "bob", "admin")
     with runtime.db.write() as session:
         for user in ("ann", "bob"):
