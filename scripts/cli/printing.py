@@ -146,7 +146,7 @@ def print_tokens(tokens: Iterable[TokenView]) -> None:
         )
         for item in tokens
     ]
-    _print_table(("Token", "Name", "Allows", "Only", "Until", "Last used"), rows, "no tokens")
+    _print_table(("Token", "Name", "Allows", "Limited to", "Until", "Last used"), rows, "no tokens")
 
 
 def print_agents(agents: Iterable[AgentView]) -> None:
