@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -67,13 +67,13 @@ class RedactedInput:
     apart: RedactedContent | None = None
 
 
-def redact_input(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> RedactedInput:
-    """Redact a checked input, which is JSON; `learning`: the input of a schedule."""
+def redact_input(encoded: bytes, rules: Rules, settings: Settings) -> RedactedInput:
+    """Redact a checked input, which is JSON."""
     payload = orjson.loads(encoded)
-    own = rules if learning else rules.hiding(payload)
+    own = rules if rules.hides_own else rules.hiding(payload)
     if len(encoded) <= settings.inline_input_bytes:
-        return RedactedInput(rules, own, encoded, kept=make(payload, own, encoded, learning=learning))
-    return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded, learning=learning))
+        return RedactedInput(rules, own, encoded, kept=make(payload, own, encoded))
+    return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded))
 
 
 def store_output(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
@@ -177,10 +177,10 @@ def read_output(session: Session, row: Task | Step) -> Any:
 def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
     """Return the redacted content of an artifact. Raises NotFound."""
     row = _find(session, artifact_id)
-    keyring, learning = keyring_of(session), row.task_id is None
-    if learning:
+    keyring = keyring_of(session)
+    if row.task_id is None:
         schedule = session.get_one(Schedule, row.schedule_id)
-        rules = rules_for(session, schedule.instance_id, schedule.kind)
+        rules = replace(rules_for(session, schedule.instance_id, schedule.kind), hides_own=True)
     else:
         rules = rules_of(session, session.get_one(Task, row.task_id))
     stored = read_text(session, Artifact, row.id, "content_shown")
@@ -190,7 +190,7 @@ def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
         kept = unseal_kept(keyring, Artifact, row.id, "content_shown", stored)
         is_new = not is_fresh(kept, rules, encoded)
         if is_new:
-            kept = _redact(bearable(orjson.loads(encoded)), rules, encoded, learning=learning).kept
+            kept = _redact(bearable(orjson.loads(encoded)), rules, encoded).kept
         media_type, shown = _split(kept, encoded)
         digest = hashlib.sha256(shown).hexdigest()
         content = ArtifactContent(row.id, row.task_id, row.schedule_id, media_type, shown, digest)
@@ -218,9 +218,9 @@ def _find(session: Session, artifact_id: str) -> Artifact:
     return row
 
 
-def _redact(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> RedactedContent:
-    """Redact an artifact's value, `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
-    kept = make(value, rules, encoded, learning=learning)
+def _redact(value: Any, rules: Rules, encoded: bytes) -> RedactedContent:
+    """Redact an artifact's value, `encoded` as JSON."""
+    kept = make(value, rules, encoded)
     if "as" in kept:
         text = shown_value(kept, value)
         # As the text that is sent, which is not parsed again.

@@ -41,9 +41,9 @@ def fingerprint(rules: Rules) -> str:
     return digest.hexdigest()
 
 
-def make(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> dict[str, Any]:
-    """Return the redaction to store of a value, `encoded` as JSON. `learning`: it hides its own secrets everywhere."""
-    redacted = redact(value, rules.hiding(value) if learning else rules, encoded)
+def make(value: Any, rules: Rules, encoded: bytes) -> dict[str, Any]:
+    """Return the redaction to store of a value, `encoded` as JSON."""
+    redacted = redact(value, rules.hiding(value) if rules.hides_own else rules, encoded)
     kept = {_OF: _hash(encoded, rules)}
     return kept if redacted == value else {**kept, _AS: redacted}
 
@@ -58,19 +58,19 @@ def shown_value(kept: Any, value: Any) -> Any:
     return value if kept is None else kept.get(_AS, value)
 
 
-def show(session: Session, row: Any, column: str, rules: Rules, *, learning: bool = False) -> Any:
-    """Return a row's redacted payload, stored or computed. `row` may be of another session. `learning`: see `make`."""
+def show(session: Session, row: Any, column: str, rules: Rules) -> Any:
+    """Return a row's redacted payload, stored or computed. `row` may be of another session."""
     value, name = getattr(row, column), f"{column}_shown"
     if value is None:
         return None
     find = _stored_reader(session, row, name)
-    shown, made = offload_for(session, value)(_show, value, rules, find, learning)
+    shown, made = offload_for(session, value)(_show, value, rules, find)
     if made is not None:
         note(session, type(row), row.id, name, made)
     return shown
 
 
-def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> tuple[Any, Any]:
+def _show(value: Any, rules: Rules, find: Callable[[], Any]) -> tuple[Any, Any]:
     """Return the redacted value, and the redaction to store unless it is stored already."""
     value = bearable(value)
     encoded = to_json(value)
@@ -79,7 +79,7 @@ def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> 
     kept = find()
     if is_fresh(kept, rules, encoded):
         return shown_value(kept, value), None
-    made = make(value, rules, encoded, learning=learning)
+    made = make(value, rules, encoded)
     return shown_value(made, value), made
 
 

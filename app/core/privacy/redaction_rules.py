@@ -41,6 +41,8 @@ class Rules:
     #: Whether all text is hidden, keys and messages too: there are more than `most_values` values.
     mute: bool = False
     most_values: int = 100
+    #: Whether the texts in a value's own secret fields are hidden everywhere in it, as in the input of a schedule.
+    hides_own: bool = False
 
     def hiding(self, payload: Any) -> Rules:
         """Return the same rules that also hide the texts of the payload's secret fields everywhere."""

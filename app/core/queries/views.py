@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
@@ -76,5 +77,5 @@ def summarize_schedule(row: Schedule, rules: Rules) -> ScheduleSummary:
 def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView:
     """Return the view of one row, redacted by `rules`."""
     is_reference = row.input_artifact_id is not None
-    payload = row.input if is_reference else show(session, row, "input", rules, learning=True)
+    payload = row.input if is_reference else show(session, row, "input", replace(rules, hides_own=True))
     return {**summarize_schedule(row, rules), "input": payload}

@@ -6,6 +6,7 @@ The submission of a schedule is checked when the schedule is added, and again at
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,9 +82,9 @@ def add_schedule(
 def _show_input(session: Session, context: CallContext, row: Schedule, payload: Any) -> RedactedInput:
     """Return what is shown of a new schedule's input; computed before the transaction locks anything."""
     payload = {} if payload is None else payload
-    rules = rules_for(session, row.instance_id, row.kind)
+    rules = replace(rules_for(session, row.instance_id, row.kind), hides_own=True)
     shown: RedactedInput = offload_for(session, payload)(
-        lambda: redact_input(to_json(payload), rules, context.settings, learning=True)
+        lambda: redact_input(to_json(payload), rules, context.settings)
     )
     return shown
 
