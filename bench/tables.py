@@ -71,9 +71,10 @@ def as_markdown(results: Results, scenarios: Iterable[Scenario], machine: dict[s
 def _lines(results: Results, scenarios: list[Scenario], machine: dict[str, Any], runs: int) -> Iterator[str]:
     yield "# Measurements"
     yield ""
-    yield "Written by `./scripts/bench --markdown docs/measurements.md`: each load on each system in turn, with one load"
-    yield f"client on the same machine; medians of {runs} runs. Brackets show multiples of our figure. Latency is the time from"
-    yield "the commit of an event to its arrival at a client; the other systems commit nothing, so theirs begins at the emit."
+    yield "Written by `./scripts/bench --markdown docs/measurements.md`: each load on each system in turn, with one"
+    yield f"load client on the same machine; medians of {runs} runs. Brackets show multiples of our figure. Latency is"
+    yield "the time from the commit of an event to its arrival at a client; the other systems commit nothing, so theirs"
+    yield "begins at the emit."
     yield "Environment:"
     yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()) + "."
     yield ""

@@ -1,4 +1,4 @@
-"""Settings for tests: the fields of a test and the defaults, without the environment and without a disk sync per commit."""
+"""Settings for tests: some fields and the defaults, without the environment and without a disk sync per commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs JSON Web Tokens for tests without a library, so that the library under test does not also make its own input."""
+"""Signs JSON Web Tokens for tests, so that the library under test does not make its own input."""
 
 from __future__ import annotations
 

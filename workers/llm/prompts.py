@@ -40,9 +40,11 @@ def draft_messages(request: DraftRequest) -> list[Message]:
 
 
 def _assignment(request: DraftRequest) -> str:
+    platform = request.platform
+    length = f"about {platform.target} characters, never more than {platform.limit}, hashtags and link included"
     lines = [
-        f"Write one post for {request.platform.label}: {LAYOUTS[request.platform.layout]}.",
-        f"Length: about {request.platform.target} characters, never more than {request.platform.limit}, hashtags and link included.",
+        f"Write one post for {platform.label}: {LAYOUTS[platform.layout]}.",
+        f"Length: {length}.",
         f"Tone: {request.tone}.",
         f"Language: {LANGUAGES.get(request.language, 'that of the facts')}.",
     ]

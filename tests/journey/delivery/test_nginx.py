@@ -1,7 +1,7 @@
 """Web processes behind a real nginx, as in the example: websockets to any, polling to the same one.
 
-Four web processes have three addresses; two share the first. Their settings are those at the head of the example, so callers
-must authenticate.
+Four web processes have three addresses; two share the first. Their settings are those at the head of the example, so
+callers must authenticate.
 """
 
 from __future__ import annotations

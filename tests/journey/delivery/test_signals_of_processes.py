@@ -1,4 +1,4 @@
-"""A receiver of `swallowtail.signals` sees every event once, in the process that wrote it, and Redis receives it too."""
+"""A receiver of `swallowtail.signals` sees every event once, in the process that wrote it, and Redis gets it too."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_records(path: Path, worker_pid: int) -> dict[int, tuple[str, list[int]]
 
 @contextmanager
 def published_numbers(deployment: Deployment, instance: str) -> Iterator[Callable[[], list[int]]]:
-    """Subscribe to an instance's channel; yield a function that returns the numbers published so far, in their order."""
+    """Subscribe to an instance's channel; yield a function that returns the numbers published so far, in order."""
     numbers: list[int] = []
     with deployment.redis.client() as client, client.pubsub() as subscription:  # type: ignore[no-untyped-call]
         subscription.subscribe(instance_channel(deployment.runtime().settings, instance))
