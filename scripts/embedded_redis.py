@@ -3,8 +3,7 @@
 `python -m swallowtail.scripts.embedded_redis` executes the server in the foreground. Only this user can reach it: on a
 unix socket in the var directory, or with a password on a loopback port where that path is too long for a socket.
 
-It stores nothing on disk. Redis holds wake-up messages and hints only. The sweeper finds in the database what a restart
-loses, while an append-only file would bring outdated messages back.
+It stores nothing on disk: the sweeper finds in the database what a restart loses.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 
 from tests.architecture.source_tree import PRODUCT, Function, Source, SourceTree
-from tests.architecture.split_later import SPLIT_LATER
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
@@ -30,16 +29,7 @@ _SCRIPT_CLASS = re.compile(r"^(?P<indent> *)(?:export )?(?:default )?class\b.*\{
 
 
 def find_oversized(tree: SourceTree) -> list[str]:
-    """Return files, functions and classes above a limit, except in files that are listed to be split."""
-    return [text for text in _find_all(tree) if text.split(":")[0] not in SPLIT_LATER]
-
-
-def find_needless_exceptions(tree: SourceTree) -> list[str]:
-    """Return files that are listed to be split and are within the limits."""
-    return sorted(SPLIT_LATER - {text.split(":")[0] for text in _find_all(tree)})
-
-
-def _find_all(tree: SourceTree) -> list[str]:
+    """Return files, functions and classes above a limit."""
     found = [*_long_files(tree)]
     for source in tree.python(*_TOPS):
         if not source.path.startswith(_RELEASED):

@@ -17,10 +17,6 @@ def test_files_functions_and_classes_are_within_the_limits() -> None:
     assert sizes.find_oversized(read_tree()) == []
 
 
-def test_every_exception_is_needed() -> None:
-    assert sizes.find_needless_exceptions(read_tree()) == []
-
-
 @pytest.mark.parametrize("top", ["app/core", "workers", "scripts", "swallowtail", "clients/python", "bench", "tests"])
 @pytest.mark.parametrize(
     ("code", "what"),

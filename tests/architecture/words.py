@@ -9,7 +9,6 @@ import tokenize
 from collections.abc import Collection, Iterator
 from functools import cache
 
-from tests.architecture.reword_later import REWORD_LATER
 from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 
 _TOPS = (*PRODUCT, "clients", "bench", "tests")
@@ -77,7 +76,7 @@ def _sources(tree: SourceTree) -> list[Source]:
 
 
 def _is_excepted(path: str) -> bool:
-    return path.startswith(_KEPT) or path in REWORD_LATER or f"{path.rpartition('/')[0]}/" in REWORD_LATER
+    return path.startswith(_KEPT)
 
 
 @cache

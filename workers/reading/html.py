@@ -3,9 +3,8 @@
 If the page marks its main part (`main` or `article`), only that is kept; navigation, code, scripts and images never
 are. Every other markup format is converted to HTML and read here.
 
-libxml2 passes tokens, not a tree: building a tree takes quadratic time for nested elements. An end tag
-without its start tag is searched among all open elements, so the page is read in pieces and no deeper than `DEEPEST`:
-the time stays linear in the length of the page.
+libxml2 passes tokens, since building a tree takes quadratic time for nested elements. The page is read in pieces and no
+deeper than `DEEPEST`, since an end tag without its start tag is searched among all open elements.
 """
 
 from __future__ import annotations

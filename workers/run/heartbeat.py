@@ -1,8 +1,7 @@
 """Extends the lease of a run, sees cancel requests, and interrupts the run when it has to end.
 
-Two threads of the pool child, from claim to end. One writes heartbeats and may hang with the database for as long as
-the network likes; the other only reads the machine's clock, so that a run stops itself before its lease ends in the
-database, where another worker may then claim the task. (If that fails too, the ledger refuses the run's writes.) While
+Two threads of the pool child, from claim to end. One writes heartbeats and may hang with the database; the other only
+reads the machine's clock, so that a run stops itself before its lease ends and another worker may claim the task. While
 a step holds the interpreter and neither thread runs, `workers/run/lease_keeper` extends the lease.
 """
 

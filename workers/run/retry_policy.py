@@ -72,10 +72,7 @@ def backoff(tried: int, settings: Settings) -> float:
 
 
 def requested_delay(error: BaseException) -> float:
-    """Return the seconds that an exception asks to wait: its `retry_after`, or the Retry-After of its `response`.
-
-    Exceptions of httpx and requests have such a response. Returns 0 without either, or if it cannot be read.
-    """
+    """Return the seconds of an exception's `retry_after`, or of the Retry-After of its `response`; 0 without either."""
     try:
         delay: Any = getattr(error, "retry_after", None)
         if delay is None:
