@@ -19,7 +19,7 @@ def find_calls_by_name(tree: SourceTree) -> list[str]:
 
 
 def find_copies(tree: SourceTree) -> list[str]:
-    """Return calls of `copy.copy`: a changed copy of the ledger or the database is another object with the same parts."""
+    """Return calls of `copy.copy`: a changed copy of the ledger or the database shares its parts with the original."""
     return [
         f"{source.path}:{node.lineno} {ast.unparse(node)}"
         for source in tree.python()

@@ -19,10 +19,10 @@ _KEPT = ("app/migrations/versions/", "docs/decisions/", "tests/architecture/")
 TEXT_WORDS = re.findall(
     r"\w+",
     """
-anybody deed deeds door doors doorbell doorstep doorsteps ear ears everybody farewell gate gates hand handed handing hands
-hear heard hears herd house lens lobby mint minted minting mints nobody outline outlines pulse pulses ring rings road roads
-sight somebody stage stages tell telling tells told turnstile vouch vouched vouches vouching warden watcher watchers
-whatever whoever wish wishes
+anybody deed deeds door doors doorbell doorstep doorsteps ear ears everybody farewell gate gates hand handed handing
+hands hear heard hears herd house lens lobby mint minted minting mints nobody outline outlines pulse pulses ring rings
+road roads sight somebody stage stages tell telling tells told turnstile vouch vouched vouches vouching warden
+watcher watchers whatever whoever wish wishes
 """,
 )
 #: Words that no file, class, function, argument or variable is called, alone or as a part of its name.
