@@ -47,9 +47,9 @@ export class ConnectionKeeper {
     this.#socket = socket;
     const listen = (name, handler) => socket.on(name, (payload) => this.#socket === socket && handler(payload ?? {}));
     listen("connect", () => this.#opened());
-    listen("disconnect", (reason) => this.#lost(reason));
-    listen("connect_error", (fault) => this.#refused(fault));
-    listen("restarting", ({ retry_after_ms: pause }) => this.#closeAndReconnect(pause));
+    listen("disconnect", (reason) => this.#lost(socket, reason));
+    listen("connect_error", (fault) => this.#refused(socket, fault));
+    listen("restarting", ({ retry_after_ms: pause }) => this.#closeAndReconnect(socket, pause));
     for (const [name, handler] of Object.entries(handlers)) listen(name, handler);
     return new Promise((resolve, reject) => {
       socket.once("connect", () => resolve());
@@ -105,30 +105,31 @@ export class ConnectionKeeper {
     this.#listener.opened();
   }
 
-  #lost(reason) {
+  #lost(socket, reason) {
     this.#listener.lost(reason);
     // socket.io-client does not reconnect when the server closes the connection itself, as it does to restart.
-    if (reason === "io server disconnect") this.#reconnectIn(jitter(this.#times.retryAtMost / 5));
+    if (reason === "io server disconnect") this.#reconnectIn(socket, jitter(this.#times.retryAtMost / 5));
   }
 
-  #refused(fault) {
+  #refused(socket, fault) {
     const { message, data } = fault;
     this.#listener.refused({ code: "connect_error", message: String(message), ...(data && { data }) });
     // The token expired while the connection was lost; the next connection shows another one.
     const canRenew = this.#wasAccepted && typeof this.#options.token === "function";
-    if (canRenew && data?.code === "unauthenticated") this.#reconnectIn(jitter(this.#times.retryAtMost / 5));
+    if (canRenew && data?.code === "unauthenticated") this.#reconnectIn(socket, jitter(this.#times.retryAtMost / 5));
   }
 
   /** The server restarts, and assigns each client a time of its own to reconnect. */
-  #closeAndReconnect(pause) {
+  #closeAndReconnect(socket, pause) {
     // A connection that this side closes is not opened again by socket.io-client at a time of its own.
-    this.#socket.disconnect();
-    this.#reconnectIn(pause);
+    socket.disconnect();
+    this.#reconnectIn(socket, pause);
   }
 
-  #reconnectIn(pause) {
-    const socket = this.#socket;
+  #reconnectIn(socket, pause) {
+    // A handler of the loss may have closed this connection for good, and `close` clears the timer.
+    if (this.#socket !== socket) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#socket === socket && socket.connect(), pause);
+    this.#timer = setTimeout(() => socket.connect(), pause);
   }
 }

@@ -129,7 +129,13 @@ export class SubscriptionBook {
     if (stream) this.#notify("handleStepOutput", piece, stream);
   }
 
+  /** A handler may have ended or replaced a subscription in the middle of a message. */
+  #isCurrent(subscription) {
+    return this.#subscriptions.get(subscription.instanceId) === subscription;
+  }
+
   #subscribe(subscription) {
+    if (!this.#isCurrent(subscription)) return;
     const { instanceId, position } = subscription;
     clearTimeout(subscription.timer);
     position.ask();
@@ -139,8 +145,8 @@ export class SubscriptionBook {
     const { since } = position;
     const payload = { instance_id: instanceId, ...(since && { since }) };
     const isSent = this.#emit("subscribe_instance", payload, (answer) => {
-      const isCurrent = subscription.request === request && this.#subscriptions.get(instanceId) === subscription;
-      if (isCurrent) this.#answered(subscription, answer ?? {});
+      const isAwaited = subscription.request === request && this.#isCurrent(subscription);
+      if (isAwaited) this.#answered(subscription, answer ?? {});
     });
     if (!isSent) return;
     // A server of section 1 confirms with `subscribed` and never acknowledges.
@@ -182,6 +188,7 @@ export class SubscriptionBook {
 
   /** Subscribe again, at growing intervals as long as nothing new is applied in between. */
   #subscribeLater(subscription, pause = subscription.pause) {
+    if (!this.#isCurrent(subscription)) return;
     const { retryAfter, retryAtMost } = this.#times;
     clearTimeout(subscription.timer);
     subscription.position.ask();

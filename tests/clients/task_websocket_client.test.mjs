@@ -4,77 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
-
-/** A stand-in for a socket of socket.io-client: the test plays the server. */
-class FakeSocket {
-  connected = false;
-  active = true;
-  sent = [];
-  listeners = new Map();
-
-  constructor(url, options) {
-    Object.assign(this, { url, options });
-  }
-
-  on(name, listener) {
-    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener]);
-  }
-
-  once(name, listener) {
-    this.on(name, listener);
-  }
-
-  emit(name, payload, answer) {
-    this.sent.push({ name, payload, answer });
-  }
-
-  connect() {
-    this.connected = true;
-    this.say("connect");
-  }
-
-  disconnect() {
-    this.lose("io client disconnect");
-  }
-
-  say(name, payload) {
-    for (const listener of this.listeners.get(name) ?? []) listener(payload);
-  }
-
-  lose(reason = "transport close") {
-    this.connected = false;
-    this.say("disconnect", reason);
-  }
-}
-
-/** A client that records the calls of its handlers, and the socket it made. */
-async function makeClient(context, times = {}) {
-  let socket;
-  const io = (url, options) => (socket = new FakeSocket(url, options));
-  const client = new TaskWebSocketClient("http://server", { io, times: { retryAfter: 1, retryAtMost: 2, ...times } });
-  const calls = [];
-  client.handleTaskUpdate = (event) => calls.push(["update", event.seq ?? event.rev]);
-  client.handleExecutionStep = (event) => calls.push(["step", event.seq]);
-  client.handleStepOutput = (piece, stream) => calls.push(["text", stream.text]);
-  client.handleSnapshot = (instanceId, snapshot) => calls.push(["snapshot", snapshot.head]);
-  client.handleRevoked = (instanceId) => calls.push(["revoked", instanceId]);
-  client.handleDisconnected = (reason) => calls.push(["disconnected", reason]);
-  await client.connect();
-  context.after(() => client.disconnect());
-  return { client, socket, calls };
-}
-
-function event(seq, more = {}) {
-  return { instance_id: "i", task_id: "t", type: "task_update", attempt: 1, seq, epoch: "a", data: {}, ...more };
-}
-
-const live = (head) => ({ ok: true, mode: "live", epoch: "a", head, min_seq: 0 });
-const replay = (head) => ({ ...live(head), mode: "replay" });
-const since = (seq) => ({ instance_id: "i", since: { epoch: "a", seq } });
-
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
+import { FakeSocket, event, live, makeClient, replay, since, until } from "./fake_socket.mjs";
 
 test("it uses a websocket alone", async (context) => {
   const { socket } = await makeClient(context);

@@ -1,16 +1,19 @@
-"""The JavaScript client with a fake socket; the cases are in task_websocket_client.test.mjs."""
+"""The JavaScript client with a fake socket; the cases are in the files `*.test.mjs`."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.harness.services import require
 
-CASES = Path(__file__).parent / "task_websocket_client.test.mjs"
+CASES = sorted(Path(__file__).parent.glob("*.test.mjs"))
 
 
-def test_the_javascript_client() -> None:
-    command = [require("node"), "--test", "--test-reporter=spec", str(CASES)]
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.name)
+def test_the_javascript_client(cases: Path) -> None:
+    command = [require("node"), "--test", "--test-reporter=spec", str(cases)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
@@ -153,6 +154,26 @@ def test_unsubscribing_ends_the_events(client: RecordingClient, connection: Fake
     connection.say("task_update", event(5))
     client.wait_until_live()
     assert client.calls == []
+
+
+def test_a_snapshots_handler_may_unsubscribe_and_nothing_is_asked_for_again(server: FakeServer) -> None:
+    """A subscription that its own handler had removed planned its next request, and subscribed again for ever."""
+
+    class Leaving(RecordingClient):
+        def handle_snapshot(self, instance_id: str, snapshot: Payload) -> None:
+            self.unsubscribe(instance_id)
+
+    client = Leaving(server)
+    client.connect()
+    connection = server.wait_for(1)
+    client.subscribe("i", snapshot=True)
+    connection.wait_for_sent(1)
+    connection.say("task_update", event(7))
+    connection.answer(1, {**live(4), "mode": "snapshot", "snapshot": {"head": 4, "tasks": []}})
+    client.wait_until_live()
+    time.sleep(0.05)
+    client.disconnect()
+    assert connection.sent[-1] == ("unsubscribe_instance", {"instance_id": "i"})
 
 
 def test_streamed_text_is_joined(client: RecordingClient, connection: FakeConnection) -> None:
