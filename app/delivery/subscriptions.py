@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import WHEN_FULL, Forbidden, TooMany
@@ -20,8 +21,6 @@ from swallowtail.app.delivery.streams.text_streams import TextStreams
 from swallowtail.app.delivery.wire import RESET, Reason, Since, SubscriptionStart, reset_payload
 
 OnStart = Callable[[SubscriptionStart], None]
-#: Locks for lookups; instances that share one by chance wait for each other.
-_LOOKUPS = 256
 
 
 class Subscriptions:
@@ -46,8 +45,9 @@ class Subscriptions:
         self._streams = streams
         self._texts = texts
         self._snapshots = snapshots
-        #: By hash of the instance: one client at a time looks up an instance, and the others find its result.
-        self._lookups = [threading.Lock() for _ in range(_LOOKUPS)]
+        #: One client at a time looks up an instance, and the others find its result. A lock is here while it is used.
+        self._lookups: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._lookups_lock = threading.Lock()
 
     def subscribe(self, client_id: str, instance_id: str, since: Since | None, on_start: OnStart) -> None:
         """Start to deliver an instance to a client, after `since` or from now on.
@@ -60,7 +60,9 @@ class Subscriptions:
         version = self._permissions.authorize(client.actor, instance_id)
         if self.subscribe_now(client_id, instance_id, since, on_start):
             return
-        with self._lookups[hash(instance_id) % _LOOKUPS]:
+        with self._lookups_lock:
+            lookup = self._lookups.setdefault(instance_id, threading.Lock())
+        with lookup:
             # A client that reconnected at the same time may have started the stream or read a snapshot meanwhile.
             if self.subscribe_now(client_id, instance_id, since, on_start):
                 return
