@@ -34,7 +34,7 @@ from swallowtail.app.web.api import (
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.container import WebContainer, get_runtime
-from swallowtail.app.web.engineio.fast_engine import FastEngine
+from swallowtail.app.web.engineio.fast_engine import FastEngine, is_usable
 from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.engineio.shutdown import ServerThreads
 from swallowtail.app.web.http import problem_details, security_headers
@@ -70,7 +70,7 @@ def create_app(
         settings: the frozen settings.
         driver: psycopg2 if eventlet has patched the process.
         offloads: where to compute what takes long.
-        loop: serves websockets under eventlet, unless the settings choose the stock engine; else the WSGI server does.
+        loop: serves websockets under eventlet, unless settings or versions need the stock engine; else WSGI does.
     """
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver, has_sweeper=True, for_runs=False, offloads=offloads)
@@ -97,7 +97,7 @@ def _build_container(
     access_changed = threading.Event()
     hub = Hub(settings, reader, transport, access_changed.set)
     engine = None
-    if loop is not None and settings.async_mode == "eventlet" and settings.engine == "fast":
+    if loop is not None and settings.async_mode == "eventlet" and settings.engine == "fast" and is_usable():
         engine = FastEngine(sessions, settings, loop, budgets, guard, hub.subscriptions.resume)
     limits = Limits(settings)
     denials = Denials(runtime.db, settings)

@@ -6,12 +6,15 @@ gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep
 
 from __future__ import annotations
 
+import re
 import socket as sockets
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
+import structlog
 from engineio import exceptions, packet
 from engineio.socket import Socket
 
@@ -26,7 +29,21 @@ from swallowtail.app.web.websocket.frames import BINARY, INVALID_TEXT, TEXT, pac
 from swallowtail.app.web.websocket.handshake import UpgradeRequest, accept_key
 from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
+log = structlog.get_logger(__name__)
+
+#: The versions that this file was written for: the first one, and the first one that is too new.
+_VERSIONS = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
 _PING, _CLOSE = pack(b"2"), pack(b"1")
+
+
+def is_usable() -> bool:
+    """Return whether this file was written for the installed versions; if not, log why the stock engine serves."""
+    for name, (first, end) in _VERSIONS.items():
+        installed = version(name)
+        if not first <= tuple(int(part) for part in re.findall(r"\d+", installed)[:2]) < end:
+            log.info("stock_engine", reason=f"the fast engine was not written for {name} {installed}")
+            return False
+    return True
 
 
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types
