@@ -19,12 +19,11 @@ _TOPS = (*PRODUCT, "clients", "bench", "tests")
 _RELEASED = "app/migrations/versions/"
 #: Built from other files, or copied from a library.
 _NOT_OURS = ("app/web/static/vendor/",)
-#: The first line of a JavaScript function or method with its indentation.
+#: The line that opens the body of a JavaScript function: a method, a `function` or an arrow, named or not.
 _SCRIPT_FUNCTION = re.compile(
-    r"^(?P<indent> *)(?:export )?(?:default )?(?:(?:static |async |get |set |\*)*[#\w$]+\([^)]*\) \{"
-    r"|(?:async )?function\b.*\{|(?:const|let) [\w$]+ = (?:async )?(?:function\b.*|\([^)]*\) =>|[\w$]+ =>) \{)$"
+    r"^(?P<indent> *)(?!(?:if|for|while|switch|catch|with)\()"
+    r"(?:(?:static |async |get |set |\*)*[^\s(]+\(.*\) \{|.*\bfunction\b.*\{|.*=> \{|\) \{)$"
 )
-_SCRIPT_STATEMENTS = ("if", "for", "while", "switch", "catch", "with")
 _SCRIPT_CLASS = re.compile(r"^(?P<indent> *)(?:export )?(?:default )?class\b.*\{$")
 
 
@@ -87,9 +86,9 @@ def _measure_script(path: str, text: str) -> Iterator[str]:
     for number, line in enumerate(lines):
         is_class = _SCRIPT_CLASS.match(line)
         start = is_class or _SCRIPT_FUNCTION.match(line)
-        if start is None or line.split("(")[0].strip() in _SCRIPT_STATEMENTS:
+        if start is None:
             continue
-        end = next((at for at in range(number, len(lines)) if lines[at].startswith(f"{start['indent']}}}")), number)
+        end = next((at for at in range(number + 1, len(lines)) if lines[at].startswith(f"{start['indent']}}}")), number)
         length = end - number + 1
         if length > (CLASS_LINES if is_class else FUNCTION_LINES):
             yield f"{path}:{number + 1} {line.strip()} has {length} lines"
