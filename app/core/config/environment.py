@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 from dotenv import dotenv_values
 
 PREFIX = "SWALLOWTAIL_"
 #: Kubernetes sets these in every container beside a service whose name begins with `swallowtail`.
-_KUBERNETES = re.compile(r"SWALLOWTAIL_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT)(?:_[A-Z0-9_]+)?|PORT(?:_\d+_.*)?)")
+_KUBERNETES = re.compile(r"SWALLOWTAIL_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT)(?:_[A-Z0-9_]+)?|PORT_\d+_.*)")
 #: Celery prefers these to the broker URL of the settings, and then ignores their TLS options. So does `celery -b`.
 _CELERY = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 
-def read_values(known: Iterable[str]) -> dict[str, str]:
+def read_values(known: Collection[str]) -> dict[str, str]:
     """Return the values of the settings by field name, from `.env` and the environment, which wins.
 
-    Names may have any case. `PORT` sets `port` too, if `SWALLOWTAIL_PORT` does not.
+    Names may have any case. `PORT` sets `port` too, if `SWALLOWTAIL_PORT` does not in the same place.
     """
-    variables = {**_upper(dotenv_values(".env", encoding="utf-8")), **_upper(os.environ)}
-    values = {name: variables[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in variables}
-    if "PORT" in variables:
-        values.setdefault("port", variables["PORT"])
+    values: dict[str, str] = {}
+    for variables in (_upper(dotenv_values(".env", encoding="utf-8")), _upper(os.environ)):
+        if "PORT" in variables:
+            variables.setdefault(f"{PREFIX}PORT", variables["PORT"])
+        values |= {name: variables[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in variables}
     return values
 
 
@@ -42,7 +43,8 @@ def find_unknown(known: Iterable[str]) -> list[str]:
         if not name.upper().startswith(PREFIX) or bare in names or _is_kubernetes(name.upper(), value or ""):
             continue
         near = get_close_matches(bare, names, n=1)
-        messages.append(f"{name}: there is no such setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else ""))
+        hint = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists them"
+        messages.append(f"{name}: there is no such setting; {hint}")
     return messages
 
 

@@ -27,7 +27,8 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(
     if place == "file":
         Path(".env").write_text(f"{name}=1\n", encoding="utf-8")
     complaint = load_refused(monkeypatch, **({name: "1"} if place == "environment" else {}))
-    assert complaint == f"{name}: there is no such setting" + (f"; did you mean {near}?" if near else "")
+    hint = f"did you mean {near}?" if near else "docs/settings.md lists them"
+    assert complaint == f"{name}: there is no such setting; {hint}"
 
 
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
@@ -45,6 +46,12 @@ def test_the_variables_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyP
     }.items():
         monkeypatch.setenv(name, value)
     assert load_settings() == make_settings()
+
+
+def test_a_port_with_a_number_is_no_variable_of_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a misspelt setting was ignored."""
+    complaint = load_refused(monkeypatch, SWALLOWTAIL_METRICS_PORT="9100")
+    assert complaint.startswith("SWALLOWTAIL_METRICS_PORT: there is no such setting")
 
 
 @pytest.mark.parametrize(

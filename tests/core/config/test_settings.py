@@ -113,6 +113,18 @@ def test_port_is_read_too_and_our_own_variable_wins(monkeypatch: pytest.MonkeyPa
     assert "PORT" in load_refused(monkeypatch, PORT="none")
 
 
+def test_a_port_in_the_environment_wins_over_both_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of the variable decided before its place: the process listened on another port."""
+    Path(".env").write_text("PORT=8110\n", encoding="utf-8")
+    assert load_settings().port == 8110
+    Path(".env").write_text("SWALLOWTAIL_PORT=8111\nPORT=8110\n", encoding="utf-8")
+    assert load_settings().port == 8111
+    monkeypatch.setenv("PORT", "5000")
+    assert load_settings().port == 5000
+    monkeypatch.setenv("SWALLOWTAIL_PORT", "6000")
+    assert load_settings().port == 6000
+
+
 def test_a_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text(
         "# ours\nSWALLOWTAIL_QUEUE=from-file\nSWALLOWTAIL_HOST='0.0.0.0'\nOTHER=2\n"
