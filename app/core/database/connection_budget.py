@@ -113,14 +113,11 @@ class Reserve:
         """Return a new connection, as a listener of `do_connect`. Raises Unavailable if too few are left."""
         if not self._breaker.allows():
             raise Unavailable(RESERVED)
-        connection = dialect.connect(*args, **options)
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(BUDGET.format(later="false"))
-                budget = Budget(*cursor.fetchone())
-            connection.rollback()
+            connection, budget = _open(dialect, args, options)
         except BaseException:
-            connection.close()
+            # Not a lack of connections: later callers get the error of their own attempt.
+            self._breaker.record_success()
             raise
         if budget.left >= budget.keeps(self._number):
             self._breaker.record_success()
@@ -128,3 +125,16 @@ class Reserve:
         connection.close()
         self._breaker.record_failure()
         raise Unavailable(RESERVED)
+
+
+def _open(dialect: Any, args: Any, options: Any) -> tuple[Any, Budget]:
+    connection = dialect.connect(*args, **options)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(BUDGET.format(later="false"))
+            budget = Budget(*cursor.fetchone())
+        connection.rollback()
+    except BaseException:
+        connection.close()
+        raise
+    return connection, budget
