@@ -53,7 +53,8 @@ def _read_errors(invalid: ValidationError) -> list[dict[str, str]]:
 
 def _format_field(path: tuple[int | str, ...]) -> str:
     formatted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return formatted.removeprefix(".") or "body"
+    # The only header among the fields.
+    return "Idempotency-Key" if formatted == ".idempotency_key" else formatted.removeprefix(".") or "body"
 
 
 def _parse_time(value: object) -> object:

@@ -10,7 +10,7 @@ from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.web.api.reads import choose_limit, write_page
-from swallowtail.app.web.api.schemas.requests import NewUser, PageQuery, PasswordReset
+from swallowtail.app.web.api.schemas.requests import NewUser, PasswordReset, UserQuery
 from swallowtail.app.web.api.schemas.responses import UserPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -21,9 +21,9 @@ bp = APIBlueprint("users", __name__, tag=_TAG, url_prefix="/api/v1/users")
 
 
 @bp.get("")
-@bp.input(PageQuery, location="query", arg_name="query")
+@bp.input(UserQuery, location="query", arg_name="query")
 @bp.output(UserPage)
-def list_users(query: PageQuery) -> Response:
+def list_users(query: UserQuery) -> Response:
     """List users"""
     return write_page(*users.list_users(act(), limit=choose_limit(query.limit), after=query.cursor))
 

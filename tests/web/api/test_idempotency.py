@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from werkzeug.test import TestResponse
 
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.web.api.schemas.requests import SubmissionHeaders
 from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 KEY = {"Idempotency-Key": "order-66"}
@@ -48,6 +50,13 @@ def test_a_key_counts_within_its_instance(web_app: WebApp) -> None:
 def test_a_bad_key_is_refused(web_app: WebApp, key: str) -> None:
     response = web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Idempotency-Key": key})
     expect_problem(response, 422, "invalid_input", "Idempotency-Key")
+
+
+def test_the_header_is_named_as_it_is_sent() -> None:
+    """Its error named the attribute that holds it."""
+    with pytest.raises(InvalidInput) as refused:
+        SubmissionHeaders.model_validate({"idempotency_key": 1})
+    assert refused.value.field == "Idempotency-Key"
 
 
 def test_many_at_once_with_one_key_make_one_task(web_app: WebApp) -> None:

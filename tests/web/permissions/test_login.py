@@ -193,6 +193,9 @@ def test_superusers_keep_users(web_app: WebApp) -> None:
     assert [one["name"] for one in page["items"] + rest["items"]] == ["ann", "bob", "boss"]
     expect_problem(web_app.post("/users/boss/disable", **root), 409, "conflict", "name")
     expect_problem(web_app.get("/users/nobody", **root), 404, "not_found", "name")
+    # The names of users are shorter than those of other lists.
+    expect_json(web_app.get(f"/users?cursor={'z' * 500}", **root))
+    expect_problem(web_app.get(f"/users?cursor={'z' * 501}", **root), 422, "invalid_input", "cursor")
     expect_problem(web_app.post("/users", {"name": "bob", "password": PASSWORD}, **root), 409, "conflict", "name")
     expect_problem(web_app.post("/users", {"name": "eve"}, **root), 422, "invalid_input", "password")
     expect_problem(web_app.post("/users", {"name": "eve", "issuer": "a"}, **root), 422, "invalid_input", "subject")

@@ -18,6 +18,13 @@ class PageQuery(Request):
     """Maximum number of items on the page"""
 
 
+class UserQuery(PageQuery):
+    """One page of the users."""
+
+    cursor: str | None = Field(None, max_length=500)
+    """`next_cursor` of the previous page; absent for the first page"""
+
+
 class TaskQuery(PageQuery):
     """Filters of a task list."""
 
