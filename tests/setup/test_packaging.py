@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from tests.architecture.source_tree import read_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 #: Each top package's folder.
 FOLDERS = dict(line.split(" = ") for line in SETUP["options"]["package_dir"].strip().splitlines())
+
+
+#: Parts of Celery, Flask and Typer, which choose their versions.
+INCLUDED = {"amqp", "billiard", "click", "itsdangerous", "werkzeug"}
 
 
 def find(patterns: str, base: Path) -> set[Path]:
@@ -82,3 +90,19 @@ def test_a_wheel_holds_them(tmp_path: Path) -> None:
     assert tops == {"swallowtail", *(top for top in tops if top.startswith("swallowtail-"))}
     for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js"):
         assert any(entry.endswith(f".data/data/share/swallowtail/{name}") for entry in held)
+
+
+@pytest.mark.unit
+def test_every_imported_library_is_a_requirement() -> None:
+    """A library that another one happens to install may come in any version, or not at all."""
+    required = "\n".join([SETUP["options"]["install_requires"], *SETUP["options.extras_require"].values()])
+    names = {plain(name) for name in re.findall(r"^[\w.-]+", required, re.MULTILINE)}
+    distributions = packages_distributions()
+    tops = {item.module.partition(".")[0] for source in read_tree().python() for item in source.imports}
+    libraries = tops - sys.stdlib_module_names - INCLUDED - {"", "swallowtail"}
+    assert {top for top in libraries if names.isdisjoint(map(plain, distributions.get(top, [])))} == set()
+
+
+def plain(name: str) -> str:
+    """Return a distribution's name as indexes compare it."""
+    return re.sub("[-_.]+", "-", name).lower()
