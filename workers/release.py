@@ -14,6 +14,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.errors import Conflict, SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
+from swallowtail.app.core.process.library_check import RELEASE, check_libraries
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.registry import catalogue
@@ -24,6 +25,7 @@ def main() -> None:
     begin()
     Arguments(prog="python -m swallowtail.workers.release", description="Bring a deployment up to date.").parse_args()
     try:
+        check_libraries(*RELEASE)
         settings = load_settings()
         if settings.log_format == "json":
             configure_logging(settings)

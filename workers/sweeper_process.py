@@ -30,6 +30,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import begin
+from swallowtail.app.core.process.library_check import SWEEPER, check_libraries
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
@@ -98,6 +99,7 @@ def main() -> None:
     """Sweep until SIGTERM, or until the process that started this one is gone."""
     begin()
     try:
+        check_libraries(*SWEEPER)
         settings = join(load_settings())
         runtime = Runtime.build(settings, has_sweeper=True)
     except SwallowtailError as error:

@@ -13,6 +13,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.logs.setup import configure_logging
+from swallowtail.app.core.process.library_check import COMMAND, check_libraries
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.scripts.cli.token_store import find_token
@@ -28,6 +29,7 @@ def open_runtime() -> Iterator[Runtime]:
 @contextmanager
 def open_anonymous_runtime() -> Iterator[Runtime]:
     """Open the runtime without a caller, to sign in. Raises as `open_runtime` does."""
+    check_libraries(*COMMAND)
     settings = load_settings()
     _silence_logs(settings)
     _check_database_file(settings)

@@ -138,7 +138,8 @@ ARROWS = {
     "workers.registry": "core.config core.database core.errors core.ledger.agent_cards workers.run",
     "workers.agents": "workers.agents.campaign workers.llm workers.registry workers.run",
     "workers.release": (
-        "core.config core.database core.deployment core.errors core.logs core.runtime core.services workers.registry"
+        "core.config core.database core.deployment core.errors core.logs core.process core.runtime core.services "
+        "workers.registry"
     ),
     "workers.runtime": (
         "core.config core.deployment core.ledger.runs core.runtime core.security workers.registry workers.run"
@@ -164,8 +165,8 @@ ARROWS = {
     "scripts.audit_report": "",
     "scripts.banner": "core.config",
     "scripts.cli": (
-        "core.config core.deployment core.errors core.events core.identity core.logs core.queries core.runtime "
-        "core.schemas core.security core.states core.validation"
+        "core.config core.deployment core.errors core.events core.identity core.logs core.process core.queries "
+        "core.runtime core.schemas core.security core.states core.validation"
     ),
     "scripts.cli.commands": (
         "core.audit core.errors core.events core.identity core.ledger.agent_cards "

@@ -37,9 +37,11 @@ INTERNALS = {
     "redis": {"redis.Connection": "_sock"},
     "SQLAlchemy": {"sqlalchemy.pool.QueuePool": "_max_overflow"},
 }
-_EVERYWHERE = ("alembic", "redis", "SQLAlchemy")
-WEB = (*_EVERYWHERE, "python-engineio", "python-socketio")
-WORKER = (*_EVERYWHERE, "kombu")
+#: The distributions of each kind of process: those whose private names it uses.
+COMMAND = SWEEPER = ("SQLAlchemy",)
+RELEASE = ("alembic", "SQLAlchemy")
+WEB = ("redis", "SQLAlchemy", "python-engineio", "python-socketio")
+WORKER = ("redis", "SQLAlchemy", "kombu")
 
 
 def check_libraries(*distributions: str) -> None:

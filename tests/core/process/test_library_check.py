@@ -10,7 +10,15 @@ from importlib.metadata import version
 import pytest
 
 from swallowtail.app.core.errors import SettingsError
-from swallowtail.app.core.process.library_check import INTERNALS, WEB, WORKER, check_libraries
+from swallowtail.app.core.process.library_check import (
+    COMMAND,
+    INTERNALS,
+    RELEASE,
+    SWEEPER,
+    WEB,
+    WORKER,
+    check_libraries,
+)
 from tests.harness.program import clean_environment
 
 pytestmark = pytest.mark.unit
@@ -18,8 +26,21 @@ pytestmark = pytest.mark.unit
 
 def test_the_installed_libraries_have_every_name() -> None:
     # In a process of its own: eventlet, once imported, warns at every later fork of this one.
+    names = sorted({*RELEASE, *WEB, *WORKER})
+    program = f"from swallowtail.app.core.process.library_check import check_libraries as c; c(*{names})"
+    subprocess.run([sys.executable, "-c", program], env=clean_environment({}), check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [("scripts.enqueue", COMMAND), ("workers.sweeper_process", SWEEPER), ("workers.release", RELEASE)],
+)
+def test_the_check_imports_nothing_else(module: str, kind: tuple[str, ...]) -> None:
+    """Each command would take longer to start."""
     program = (
-        f"from swallowtail.app.core.process.library_check import check_libraries as c; c(*{sorted({*WEB, *WORKER})})"
+        f"import sys, swallowtail.{module}\nbefore = {{*sys.modules}}\n"
+        "from swallowtail.app.core.process.library_check import check_libraries\n"
+        f"check_libraries(*{kind})\nassert {{*sys.modules}} == before, {{*sys.modules}} - before"
     )
     subprocess.run([sys.executable, "-c", program], env=clean_environment({}), check=True, timeout=120)
 

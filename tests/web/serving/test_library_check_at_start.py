@@ -1,4 +1,4 @@
-"""A web process or worker stops at its start, in every mode, when a library lacks a name that it uses."""
+"""A process of any kind stops at its start when a library lacks a name that it uses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from tests.harness.program import ROOT, clean_environment
 PROGRAM = """
 import sys
 from swallowtail.app.core.process.library_check import INTERNALS
-INTERNALS["redis"] = {{"redis.Connection": "_gone"}}
+INTERNALS["{library}"] = {{"{owner}": "_gone"}}
 {start}
 """
 MESSAGE = f"redis {version('redis')} has no redis.Connection._gone, which Swallowtail uses"
+POOL = f"SQLAlchemy {version('SQLAlchemy')} has no sqlalchemy.pool.QueuePool._gone, which Swallowtail uses"
 
 
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
@@ -34,8 +35,32 @@ def test_a_worker_stops_with_the_librarys_name_and_version(tmp_path: Path) -> No
     assert f"swallowtail: {MESSAGE}" in done.stderr
 
 
-def run(start: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    program = PROGRAM.format(start=start)
+@pytest.mark.parametrize(
+    ("start", "code", "program"),
+    [
+        ("from swallowtail.workers.release import main\nsys.argv[1:] = []\nmain()", 1, "release"),
+        ("from swallowtail.workers.sweeper_process import main\nmain()", 1, "settings"),
+        ("from swallowtail.scripts.enqueue import main\nsys.argv[1:] = ['list', 'acme']\nmain()", 2, "swallowtail"),
+    ],
+)
+def test_release_sweeper_process_and_command_line_stop_too(tmp_path: Path, start: str, code: int, program: str) -> None:
+    """These began work with the wrong library: the check ran in web processes and workers only."""
+    done = run(start, {"SWALLOWTAIL_VAR_DIR": str(tmp_path)}, "SQLAlchemy", "sqlalchemy.pool.QueuePool")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert f"{program}: {POOL}" in done.stderr
+
+
+def test_a_release_checks_the_library_of_the_migrations(tmp_path: Path) -> None:
+    start = "from swallowtail.workers.release import main\nsys.argv[1:] = []\nmain()"
+    done = run(start, {"SWALLOWTAIL_VAR_DIR": str(tmp_path)}, "alembic", "alembic.script.ScriptDirectory")
+    assert (done.returncode, [*tmp_path.iterdir()]) == (1, [])
+    assert "has no alembic.script.ScriptDirectory._gone" in done.stderr
+
+
+def run(
+    start: str, env: dict[str, str], library: str = "redis", owner: str = "redis.Connection"
+) -> subprocess.CompletedProcess[str]:
+    program = PROGRAM.format(start=start, library=library, owner=owner)
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
