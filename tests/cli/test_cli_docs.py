@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import typer.main
 from typer.core import TyperGroup
 
+from swallowtail.scripts.cli.commands import members
 from swallowtail.scripts.cli.exit_codes import ExitCode
 from swallowtail.scripts.enqueue import app
 from tests.harness.program import ROOT
@@ -29,6 +31,22 @@ def test_every_command_is_described() -> None:
     assert isinstance(group, TyperGroup)
     missing = [name for name in commands(group) if f"`{name}" not in TEXT]
     assert missing == []
+
+
+def test_the_help_of_access_names_tokens_as_the_pages_do() -> None:
+    """The help called API tokens by the name of their command."""
+    texts = [
+        str(command.help) for group in (members.commands, members.token_commands) for command in all_commands(group)
+    ]
+    assert len(texts) > 5
+    assert [text for text in texts if re.search("front-end token", text, re.IGNORECASE)] == []
+
+
+def all_commands(commands: typer.Typer) -> list[Any]:
+    """Return the commands of a group."""
+    group = typer.main.get_command(commands)
+    assert isinstance(group, TyperGroup)
+    return [*group.commands.values()]
 
 
 def test_every_exit_code_is_described() -> None:

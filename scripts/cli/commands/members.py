@@ -1,4 +1,4 @@
-"""Commands for access to an instance: its members and its front-end tokens."""
+"""Commands for access to an instance: its members and its API tokens."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def set_role(
 
 @commands.command("remove")
 def remove(instance: Instance, user: User, operator: AsOperator = False) -> None:
-    """Remove a member. Front-end tokens that this user created are revoked."""
+    """Remove a member. API tokens that this user created are revoked."""
     with open_runtime_as(operator) as runtime:
         members.remove_member(runtime, instance, user)
     print_note("Removed.")
@@ -69,7 +69,7 @@ def remove(instance: Instance, user: User, operator: AsOperator = False) -> None
 
 @token_commands.command("list")
 def show_tokens(instance: Instance, as_json: AsJson = False) -> None:
-    """List the front-end tokens of an instance, latest first."""
+    """List the API tokens of an instance, latest first."""
     with open_runtime() as runtime:
         print_list(api_tokens.list_front_ends(runtime, instance), as_json, print_tokens)
 
