@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
-from tests.architecture.source_tree import Function, Source, SourceTree, dotted
+from tests.architecture.source_tree import Function, Source, SourceTree, dotted, within
 
 LEDGER = "app/core/ledger/"
 _MODELS = "swallowtail.app.core.tables.tasks"
@@ -26,6 +27,14 @@ _STATEMENTS = ("insert", "update", "delete")
 _TABLE = ".__table__"
 _TABLES = "|".join(("task", "step", "event", "outbox"))
 _TRANSITIONS = "swallowtail.app.core.ledger.transitions"
+#: Methods of sessions that return the rows of a query.
+_READS = ("scalar", "scalars", "execute")
+#: Methods of queries and results that return the same query or its rows.
+_PARTS = (
+    *("where", "filter", "filter_by", "order_by", "limit", "offset", "options", "join", "with_for_update"),
+    *("execution_options", "unique", "scalars", "all", "first", "one", "one_or_none", "scalar_one"),
+    "scalar_one_or_none",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,23 @@ def _is_write_method(source: Source, call: ast.Call, method: ast.Attribute) -> b
     """Return whether a call is `session.query(Task).update(...)`, `Task.__table__.insert()` or a bulk operation."""
     bulk = call.args if method.attr.startswith("bulk_") else []
     parts = [*ast.walk(method.value)] if method.attr in _STATEMENTS else bulk
-    return any(isinstance(part, ast.expr) and source.resolve(part).removesuffix(_TABLE) in ROWS for part in parts)
+    named = [part for part in parts if isinstance(part, ast.expr)]
+    return any(_is_table(source, part) or dotted(part) in _tables(source) for part in named)
+
+
+def _is_table(source: Source, node: ast.expr) -> bool:
+    """Return whether an expression is a model, its `__table__`, or `metadata.tables["task"]`."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="tables"), slice=ast.Constant(value=str() as name)):
+            return name in _TABLES.split("|")
+    return source.resolve(node).removesuffix(_TABLE) in ROWS
+
+
+@cache
+def _tables(source: Source) -> frozenset[str]:
+    """Return the names that a file gives to these tables."""
+    bound = [pair for node in source.nodes for pair in _bindings(node)]
+    return frozenset(dotted(target) for target, value in bound if _is_table(source, value)) - {""}
 
 
 def _is_sql(text: str) -> bool:
@@ -111,29 +136,44 @@ def _assignments(source: Source, rows: _Rows) -> Iterator[tuple[int, str]]:
     """Yield assignments to attributes of names that are annotated or loaded as rows, and `session.delete(row)`."""
     if not _may_name_rows(source, rows):
         return
+    attributes = _row_attributes(source, rows)
     for function in source.functions:
-        names = _row_names(source, function, rows)
+        names = _row_names(source, function, rows, attributes)
         for node in ast.walk(function):
             for target in _targets(node):
-                if _owner(target) in names and isinstance(target, ast.Attribute | ast.Subscript):
+                if any(_is_row(source, owner, names, rows) for owner in _owners(target)):
                     yield target.lineno, ast.unparse(target)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name) and node.args:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-                if name in ("delete", "merge", "setattr", "delattr") and dotted(node.args[0]) in names:
+                if name in ("delete", "merge", "setattr", "delattr") and _is_row(source, node.args[0], names, rows):
                     yield node.lineno, ast.unparse(node)
 
 
-def _row_names(source: Source, function: Function, rows: _Rows) -> set[str]:
+def _row_attributes(source: Source, rows: _Rows) -> set[str]:
+    """Return the names of the form `self.task` that any method of the file, or the body of a class, makes a row."""
+    bodies = [item for owner in source.classes for item in owner.body if isinstance(item, ast.AnnAssign)]
+    names = {f"self.{dotted(item.target)}" for item in bodies if _mentions_row(source, item.annotation)}
+    for function in source.functions:
+        names |= {name for name in _row_names(source, function, rows, set()) if name.startswith("self.")}
+    return names
+
+
+def _row_names(source: Source, function: Function, rows: _Rows, known: set[str]) -> set[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    names = {item.arg for item in every if item.annotation and _mentions_row(source, item.annotation)}
-    for node in ast.walk(function):
-        if isinstance(node, ast.AnnAssign) and _mentions_row(source, node.annotation):
-            names.add(dotted(node.target))
-        for target, value in _bindings(node):
-            if _is_row(source, value, names, rows):
-                names.update(dotted(part) for part in _parts(target))
-    return names - {""}
+    names = known | {item.arg for item in every if item.annotation and _mentions_row(source, item.annotation)}
+    nodes, before = [*ast.walk(function)], -1
+    # Again as long as there are more: a name may come from one that is found later.
+    while before != len(names):
+        before = len(names)
+        for node in nodes:
+            if isinstance(node, ast.AnnAssign) and _mentions_row(source, node.annotation):
+                names.add(dotted(node.target))
+            for target, value in _bindings(node):
+                if _is_row(source, value, names, rows):
+                    names.update(dotted(part) for part in _parts(target))
+        names -= {""}
+    return names
 
 
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -165,6 +205,9 @@ def _is_row(source: Source, value: ast.expr, names: set[str], rows: _Rows) -> bo
                 source.resolve(argument) in ROWS for argument in node.args
             ):
                 return True
+            read = [node, *node.args[:1]] if called in _READS else [node] if called in _PARTS else []
+            if any(_root(part) in names for part in read):
+                return True
             full = source.resolve(node.func) or f"{source.module}.{dotted(node.func)}"
             if full in rows.functions or (isinstance(node.func, ast.Attribute) and node.func.attr in rows.methods):
                 return True
@@ -174,7 +217,8 @@ def _is_row(source: Source, value: ast.expr, names: set[str], rows: _Rows) -> bo
 def _may_name_rows(source: Source, rows: _Rows) -> bool:
     names = {*source.names.values()}
     words = {*re.findall(r"\w+", source.text)}
-    return bool(names & {*ROWS, _MODELS} or names & rows.functions or words & rows.methods)
+    is_imported = any(within(row, name) for row in ROWS for name in names)
+    return is_imported or bool(names & rows.functions or words & rows.methods)
 
 
 def _row_functions(tree: SourceTree) -> _Rows:
@@ -195,13 +239,25 @@ def _own_row_functions(source: Source) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _mentions_row(source: Source, annotation: ast.expr) -> bool:
-    return any(isinstance(node, ast.expr) and source.resolve(node) in ROWS for node in ast.walk(annotation))
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            with suppress(SyntaxError):
+                if _mentions_row(source, ast.parse(node.value, mode="eval").body):
+                    return True
+        elif isinstance(node, ast.expr) and source.resolve(node) in ROWS:
+            return True
+    return False
 
 
-def _owner(target: ast.expr) -> str:
-    """Return the name before the first attribute or index."""
+def _owners(target: ast.expr) -> Iterator[ast.expr]:
+    """Yield the expressions before each attribute or index, from the last to the first."""
     while isinstance(target, ast.Attribute | ast.Subscript):
         target = target.value
-        if isinstance(target, ast.Name):
-            return target.id
-    return ""
+        yield target
+
+
+def _root(value: ast.expr) -> str:
+    """Return the name of the object on which the first of the chained methods is called."""
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        value = value.func.value
+    return dotted(value)

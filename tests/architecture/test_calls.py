@@ -19,11 +19,20 @@ def test_no_object_is_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["getattr(proposals, name)(1)", "import operator\noperator.methodcaller('lost', 1)(proposals)"]
+    "code",
+    [
+        "getattr(proposals, name)(1)",
+        "getattr(proposals, 'lost')(1)",
+        "m = getattr(proposals, name)\nm(1)",
+        "m = getattr(proposals, 'lost', None)\nm(1)",
+        "if m := getattr(proposals, 'lost'):\n    m(1)",
+        "import operator\noperator.methodcaller('lost', 1)(proposals)",
+    ],
 )
 def test_a_call_by_name_is_found(code: str) -> None:
     assert len(added(calls.find_calls_by_name, _PATH, code)) == 1
 
 
-def test_a_copy_is_found() -> None:
-    assert len(added(calls.find_copies, _PATH, "import copy\ncopy.copy(ledger)")) == 1
+@pytest.mark.parametrize("name", ["copy", "deepcopy"])
+def test_a_copy_is_found(name: str) -> None:
+    assert len(added(calls.find_copies, _PATH, f"import copy\ncopy.{name}(ledger)")) == 1

@@ -51,6 +51,26 @@ def test_every_listed_writer_outside_the_ledger_exists() -> None:
             "app/web/pages/views.py",
             "from sqlalchemy.dialects.postgresql import insert as upsert\nsession.execute(upsert(Task))",
         ),
+        # The table, the query or the row is named before, in an attribute, or not at all.
+        ("app/web/pages/views.py", "def f(s):\n    t = Task.__table__\n    s.execute(t.update())"),
+        ("app/web/pages/views.py", "def f(s):\n    s.execute(Base.metadata.tables['task'].update())"),
+        (
+            "app/core/queries/rows.py",
+            "def f(s):\n    q = select(Task)\n    for t in s.scalars(q):\n        t.status = 1",
+        ),
+        (
+            "app/core/queries/rows.py",
+            "def f(s):\n    if s:\n        q = select(Task)\n    for t in s.scalars(q.limit(1)):\n        t.a = 1",
+        ),
+        ("app/core/queries/rows.py", "def f(self, s):\n    self.task = s.get(Task, 1)\n    self.task.status = 1"),
+        (
+            "app/core/queries/rows.py",
+            "class A:\n    def f(self, s):\n        self.t = s.get(Task, 1)\n\n    def g(self):\n        self.t.a = 1",
+        ),
+        ("app/core/queries/rows.py", "class A:\n    t: Task\n\n    def g(self):\n        self.t.a = 1"),
+        ("app/core/queries/rows.py", "def f(s):\n    s.get(Task, 1).status = 1"),
+        ("app/core/queries/rows.py", "def f(s):\n    setattr(s.get(Task, 1), 'status', 1)"),
+        ("app/core/queries/rows.py", "def f(t: 'Task | None'):\n    t.status = 1"),
     ],
 )
 def test_a_write_outside_the_ledger_is_found(path: str, code: str) -> None:
