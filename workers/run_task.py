@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import structlog
@@ -113,8 +112,8 @@ def perform(
     log.info("run_started", kind=claim.kind, instance_id=claim.instance_id)
     live = LiveProgress(claim, rt.settings.progress_rate, interrupts.state.changed.set)
     writer = OutcomeWriter(rt, claim, live)
-    beats, write_outcome = heartbeat_writer(rt), partial(writer.write, None)
-    with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, write_outcome) as heartbeat:
+    beats = heartbeat_writer(rt)
+    with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, writer.write_before_kill) as heartbeat:
         wait = make_database_wait(claim, rt, interrupts.state, live)
         result, outcome = run_agent(known.get(claim.kind), claim, rt, interrupts, live, wait)
         heartbeat.finish()

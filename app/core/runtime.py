@@ -46,6 +46,7 @@ class Runtime(CallContext):
         *,
         driver: PostgresDriver | None = None,
         publish: bool = True,
+        has_publisher_thread: bool = True,
         has_sweeper: bool = False,
         for_runs: bool = True,
         offloads: Offloads = NO_OFFLOADS,
@@ -56,14 +57,16 @@ class Runtime(CallContext):
             settings: the frozen settings.
             driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
             publish: whether signals are published to Redis.
+            has_publisher_thread: whether a thread publishes them; otherwise the writer waits for Redis.
             has_sweeper: whether a `Sweeper` sends due outbox entries; otherwise the writer sends them itself.
             for_runs: whether it may use the PostgreSQL connections that are reserved for runs.
             offloads: where long computations run.
         """
         db = Database(settings, driver, for_runs=for_runs, offload=offloads.payloads)
         broadcast, due = Broadcaster(settings), threading.Event()
-        publisher = PublishQueue(broadcast, db) if publish else None
-        unit = UnitOfWork(db) if publisher is None else UnitOfWork(db, publisher.publish_access)
+        wait = settings.publish_timeout
+        queue = PublishQueue(broadcast, db, text_wait=wait, has_thread=has_publisher_thread) if publish else None
+        unit = UnitOfWork(db) if queue is None else UnitOfWork(db, queue.publish_access)
         ledger, proposals = TaskWriter(unit, settings), Proposals(unit, settings)
         relay = Relay(settings, db, ledger)
         return cls(
@@ -74,7 +77,7 @@ class Runtime(CallContext):
             passwords=Passwords(settings, offloads.passwords),
             hurry=due.set if has_sweeper else relay.run_due,
             broadcast=broadcast,
-            publisher=publisher,
+            publisher=queue,
             runs=RunWriter(unit, settings),
             proposals=proposals,
             relay=relay,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -12,11 +15,16 @@ import pytest
 from celery import signals as celery_signals
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
+from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.app.core.ledger.publish_queue import PublishQueue
+from swallowtail.app.core.ledger.publisher import Broadcaster
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import receivers, run_task
+from swallowtail.workers.run.live_progress import LiveProgress
+from swallowtail.workers.run.outcome_writer import OutcomeWriter
+from swallowtail.workers.run.outcomes import End, Outcome
 from swallowtail.workers.runtime import worker_runtime
 from tests.harness.event_lines import BEGINNING
 from tests.workers.conftest import Harness
@@ -113,6 +121,33 @@ def test_what_is_committed_or_said_is_published_in_its_order(harness: Harness) -
     queue.close()
     *before, ended = harness.events
     assert published == [*before, *harness.live, *harness.text, ended]
+
+
+def test_the_main_process_publishes_without_a_thread(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kind of fault: a process that forks while another of its threads holds a lock."""
+    publishers: list[threading.Thread] = []
+    monkeypatch.setattr(worker_runtime, "deployment_settings", functools.cache(lambda: harness.rt.settings))
+    monkeypatch.setattr(Broadcaster, "publish_access", lambda _: publishers.append(threading.current_thread()))
+    with worker_runtime.short_lived_runtime() as short:
+        assert short.publisher is not None
+        short.publisher.publish_access()
+        assert publishers == [threading.current_thread()]
+
+
+def test_the_end_of_a_run_is_published_before_its_process_is_killed(harness: Harness) -> None:
+    """Kind of fault: what waits in memory is lost when the process is killed."""
+    claim = harness.claim(harness.submit())
+    published: list[EventRecord] = []
+
+    def publish(events: list[EventRecord]) -> None:
+        time.sleep(0.2)
+        published.extend(events)
+
+    broadcast: Any = SimpleNamespace(publish=publish)
+    harness.rt.publisher = PublishQueue(broadcast, harness.rt.db)
+    writer = OutcomeWriter(harness.rt, claim, LiveProgress(claim, 10.0))
+    writer.write_before_kill(Outcome(End.FAIL, {"code": "hard_time_limit", "message": "too long"}))
+    assert [event.data["status"] for event in published] == ["FAILED"]
 
 
 def test_a_pool_child_that_ends_closes_its_runtime(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

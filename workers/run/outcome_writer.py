@@ -48,6 +48,12 @@ class OutcomeWriter:
         log.info("run_ended", became=status, how=outcome.end.value if outcome else "complete")
         return status
 
+    def write_before_kill(self, outcome: Outcome) -> None:
+        """Write an outcome, and publish it before this process is killed."""
+        self.write(None, outcome)
+        if self._rt.publisher is not None:
+            self._rt.publisher.close()
+
     def _write_database_error(self, outcome: Outcome) -> TaskStatus | None:
         """Write that the database refused the end; if it refuses that as well, the lease runs out."""
         try:
