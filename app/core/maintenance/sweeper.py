@@ -40,6 +40,7 @@ class Sweeper:
         self._clock = clock
         self._relay = relay
         self._reaper = reaper
+        self._due = due
         self._presence = Presence(context.settings, context.db)
         interval = context.settings.prune_interval
         self._sweeps = PeriodicThread("sweep", self.sweep, context.settings.sweep_interval, woken=due)
@@ -71,9 +72,15 @@ class Sweeper:
         self._prunings.start()
 
     def stop(self) -> None:
-        """End the threads; wait for the sweep that runs."""
+        """End the threads; wait for the sweep that runs, and send what became due during it."""
+        is_due = self._due.is_set()
         self._prunings.stop()
         self._sweeps.stop(timeout=self._context.settings.send_timeout + 1.0)
+        if is_due:
+            try:
+                self._send_due()
+            except Exception as fault:  # another process's sweep sends it
+                log.warning("sweep_postponed", reason=repr(fault))
 
     def sweep(self) -> None:
         """Send due outbox entries after a wake-up, and do all of `run_once` after the interval."""
