@@ -50,9 +50,8 @@ class Subscriber(RedisSubscriber):
             self._thread.join(timeout=WAIT * 2)
 
     def _run(self) -> None:
-        for reply in self.replies(self._stopping):
-            if reply is not None:
-                self._receive_reply(reply)
+        for _ in self.replies(self._stopping):
+            pass
 
     def open(self) -> None:
         """See `RedisSubscriber.open`; also reports the start of the subscription."""
@@ -60,15 +59,21 @@ class Subscriber(RedisSubscriber):
         self._joined(self.own)
 
     def record_loss(self, fault: Exception) -> None:
-        """Log and count why the connection was lost."""
-        log.warning("redis_lost", reason=str(fault))
+        """Log and count why the connection was lost, or given up: the error of a handler may have skipped replies."""
+        if isinstance(fault, (redis.RedisError, OSError)):
+            log.warning("redis_lost", reason=str(fault))
+        else:
+            log.exception("handler_failed")
         RECONNECTS.inc()
 
     def read_until(self, stopping: threading.Event) -> Iterator[Any]:
-        """See `RedisSubscriber.read_until`; yields nothing if the loop receives the replies."""
+        """See `RedisSubscriber.read_until`; the handlers receive the replies, here or in the loop."""
         # Only the library can read an encrypted connection.
         if self._loop is None or isinstance(self._pubsub.connection, redis.SSLConnection):
-            yield from super().read_until(stopping)
+            for reply in super().read_until(stopping):
+                if reply is not None:
+                    self._receive_reply(reply)
+                yield None
             return
         reader = LoopReader(self._loop, self._pubsub.connection._sock, self._receive_reply)
         reader.open()
