@@ -29,8 +29,8 @@ class EventOrder:
         self._send = send
         self._lock = threading.Lock()
         self._queues: dict[str, deque[Batch]] = {}
-        #: Instances whose first batches a thread is sending.
-        self._sending: set[str] = set()
+        #: Instances whose first batches a thread is sending, and the batch whose end made it the sender.
+        self._sending: dict[str, Batch] = {}
 
     def reserve(self, events: Sequence[EventRecord]) -> list[Batch]:
         """Queue numbered events; call it in their transaction, which holds the instances' counters."""
@@ -48,16 +48,17 @@ class EventOrder:
             if batch.is_committed is not None:
                 continue
             instance_id = batch.events[0].instance_id
-            with self._lock:
-                batch.is_committed = is_committed
-                if instance_id in self._sending:
-                    continue
-                self._sending.add(instance_id)
             try:
+                with self._lock:
+                    batch.is_committed = is_committed
+                    if self._sending.setdefault(instance_id, batch) is not batch:
+                        continue
                 while (events := self._pop_next(instance_id)) is not None:
                     self._send(events)
             except BaseException:
-                self._sending.discard(instance_id)
+                # An interrupt may come anywhere, even before this thread became the sender.
+                if self._sending.get(instance_id) is batch:
+                    del self._sending[instance_id]
                 raise
 
     def _pop_next(self, instance_id: str) -> list[EventRecord] | None:
@@ -68,7 +69,7 @@ class EventOrder:
                 if batch.is_committed:
                     return batch.events
             # Under the same lock as the check: the next thread that settles a batch sends it.
-            self._sending.discard(instance_id)
+            self._sending.pop(instance_id, None)
             if not waiting:
                 del self._queues[instance_id]
             return None

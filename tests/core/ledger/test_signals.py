@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,37 @@ def test_instances_do_not_wait_for_each_other(order: tuple[EventOrder, list[tupl
     assert sent == [("other", 1)]
     queues.settle(first, is_committed=True)
     assert sent == [("other", 1), ("demo", 1), ("demo", 2), ("demo", 3)]
+
+
+class InterruptedLock:
+    """A lock whose release is followed by an interrupt, once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.is_armed = True
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self.is_armed:
+            self.is_armed = False
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_first_event_is_sent_holds_up_no_later_one(
+    order: tuple[EventOrder, list[tuple[str, int]]],
+) -> None:
+    """Kind of fault: a mark that is set before the `try` that removes it."""
+    queues, sent = order
+    first, second = queues.reserve([event(1)]), queues.reserve([event(2)])
+    lock: Any = InterruptedLock()
+    queues._lock = lock
+    with pytest.raises(KeyboardInterrupt):
+        queues.settle(first, is_committed=True)
+    queues.settle(second, is_committed=True)
+    assert sent == [("demo", 1), ("demo", 2)]
 
 
 @pytest.fixture
