@@ -40,6 +40,14 @@ class _Stopped(BaseException):
     """Ends the listening thread. Not an `Exception`: the library listens again after each of those."""
 
 
+class _Subscriber(RedisSubscriber):
+    """The subscription to the channel of emits."""
+
+    def record_loss(self, fault: Exception) -> None:
+        """Log why the connection was lost."""
+        log.warning("message_queue_lost", reason=str(fault))
+
+
 class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library has no types
     """The client manager of a web process: its rooms, and emits of other programs from Redis."""
 
@@ -51,7 +59,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         self._foreign = _read_names(settings.foreign_events)
         #: The rooms of each connection: the stock manager would search all rooms for them.
         self._rooms_of: dict[str, set[str | None]] = {}
-        self._subscriber = RedisSubscriber(settings, settings.socketio_channel)
+        self._subscriber: RedisSubscriber = _Subscriber(settings, settings.socketio_channel)
         self._stopping, self._stopped = threading.Event(), threading.Event()
 
     def stop(self) -> None:

@@ -53,6 +53,14 @@ def test_a_message_that_is_not_json_leaves_a_line_and_the_next_is_received(messa
     assert lines == ["foreign_message_unreadable"]
 
 
+def test_a_lost_connection_is_a_warning() -> None:
+    """Kind of fault: an outage that only the log of details shows."""
+    manager = ClientManager(make_settings(redis_url="redis://127.0.0.1:1"))
+    with structlog.testing.capture_logs() as logs:
+        next(manager._subscriber.replies(threading.Event()))
+    assert [(line["event"], line["log_level"]) for line in logs] == [("message_queue_lost", "warning")]
+
+
 def test_an_emit_that_cannot_be_sent_leaves_a_line() -> None:
     manager = ClientManager(make_settings())
     with structlog.testing.capture_logs() as logs:
