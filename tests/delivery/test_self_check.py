@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client import REGISTRY
 
 from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.redis import self_check
 from swallowtail.app.delivery.redis.self_check import State
+from swallowtail.app.delivery.redis.subscriber import Subscriber
 from tests.delivery.fakes import FakeReader, FakeTransport
 from tests.harness.program import make_directory
 from tests.harness.servers import RedisBinary, RedisServer
@@ -53,6 +57,28 @@ def count(name: str, **labels: str) -> float:
 
 def await_state(hub: Hub, state: State) -> None:
     wait_until(lambda: hub.self_check.state.state == state, f"the hub is {state}", seen=lambda: hub.self_check.state)
+
+
+def test_its_connection_closes_after_its_last_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kind of fault: a connection that one thread closes while another uses it."""
+    began, story = threading.Event(), list[str]()
+
+    class Client:
+        def publish(self, *_: object) -> None:
+            began.set()
+            time.sleep(0.2)
+            story.append("published")
+
+        def close(self) -> None:
+            story.append("closed")
+
+    monkeypatch.setattr(self_check, "connect", lambda settings: Client())
+    settings = make_settings()
+    check = self_check.SelfCheck(settings, Subscriber(settings))
+    check.start()
+    assert began.wait(60)
+    check.stop()
+    assert story == ["published", "closed"]
 
 
 def test_a_probe_comes_back_and_its_round_trip_is_measured(

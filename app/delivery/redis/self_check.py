@@ -57,7 +57,8 @@ class SelfCheck:
 
     def stop(self) -> None:
         """End the thread, and close its connection."""
-        self._thread.stop()
+        # It connects and publishes at most: its connection must not close meanwhile.
+        self._thread.stop(timeout=2 * self._settings.publish_timeout)
         if self._client is not None:
             self._client.close()
 
