@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any
 
 from swallowtail.app.core.process.library_check import INTERNALS
@@ -158,13 +160,12 @@ def _internal_imports(source: Source) -> Iterator[tuple[int, str]]:
 
 @cache
 def _is_module(name: str) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import_module(name)
-        except ImportError:
-            return False
-    return True
+    # Not by an import: eventlet, once imported, warns at every later fork of this process.
+    root, *parts = name.split(".")
+    library = PathFinder.find_spec(root)
+    folders = library.submodule_search_locations if library is not None else None
+    paths = [Path(folder, *parts) for folder in folders or ()]
+    return any(path.is_dir() or path.with_suffix(".py").is_file() for path in paths)
 
 
 def is_private(name: str) -> bool:
