@@ -186,3 +186,26 @@ def test_a_personal_token_creates_api_tokens_only_with_its_own_permissions(admin
     issue_front_end(issuer, admin.tokens, "mine", NewFrontEndToken(name="p"))
     with pytest.raises(Forbidden):
         issue_front_end(issuer, admin.tokens, "mine", NewFrontEndToken(name="p", acts=[Act.READ, Act.SUBMIT]))
+
+
+INVALID = NewFrontEndToken(name="", acts=["member.write"], fields=["secret_thing"], task_id="xyz", lifetime=0.5)
+
+
+@pytest.mark.parametrize(("who", "refusal"), [("nobody", Unauthenticated), ("ann", NotFound)])
+def test_the_permission_is_checked_before_the_request(admin: Bench, who: str, refusal: type[SwallowtailError]) -> None:
+    """Order of checks: callers without the permission got a message about the request first."""
+    caller = admin.by(ANONYMOUS if who == "nobody" else admin.sign_in().actor)
+    with pytest.raises(refusal):
+        issue_front_end(caller, admin.tokens, "mine", INVALID)
+    with pytest.raises(refusal):
+        revoke_front_end(caller, "mine", "xyz")
+    with pytest.raises(Unauthenticated):
+        revoke_own(admin.by(ANONYMOUS), "xyz")
+    adam = admin.by(admin.sign_in("adam").actor)
+    for invalid in (
+        lambda: issue_front_end(adam, admin.tokens, "mine", INVALID),
+        lambda: revoke_front_end(adam, "mine", "xyz"),
+        lambda: revoke_own(adam, "xyz"),
+    ):
+        with pytest.raises(InvalidInput):
+            invalid()

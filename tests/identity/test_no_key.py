@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.app.core.errors import NotSetUp, Unauthenticated
+from swallowtail.app.core.errors import NotFound, NotSetUp, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.sessions import open_session, refresh
 from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
+from swallowtail.app.core.security.actors import ANONYMOUS
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from tests.identity.bench import PASSWORD, PROVIDER, Bench
 from tests.identity.conftest import NewBench
@@ -57,3 +58,10 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
 def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
     issued = api_tokens.issue_personal(keyless.by(user_actor(keyless.user())), NewToken(name="script"))
     assert Tokens(keyless.rt).read(issued["secret"]).name == "ann"
+
+
+def test_the_permission_is_checked_before_the_key(keyless: Bench) -> None:
+    """Order of checks: callers without the permission got the message that there is no key."""
+    for actor, refusal in ((ANONYMOUS, Unauthenticated), (user_actor(keyless.user()), NotFound)):
+        with pytest.raises(refusal):
+            api_tokens.issue_front_end(keyless.by(actor), keyless.tokens, "mine", NewFrontEndToken(name="page"))

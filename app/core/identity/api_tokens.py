@@ -33,6 +33,8 @@ from swallowtail.app.core.validation import check_instance_id, check_line, check
 
 #: Checks, in the transaction of a change, whether the caller may make it.
 Check = Callable[[Change], object]
+#: Checks the same, then the request, and returns the values of the new row; the same id in each try.
+Prepare = Callable[[Change], dict[str, Any]]
 
 #: Acts that an API token may allow.
 FOR_FRONT_ENDS = frozenset({Act.READ, Act.SUBMIT, Act.CANCEL, Act.RETRY})
@@ -62,13 +64,14 @@ def issue_personal(context: CallContext, request: NewToken) -> CreatedToken:
     secret = make_secret("personal", values["id"])
     values["secret_hash"] = secret.hash
 
-    def check(change: Change) -> None:
+    def prepare(change: Change) -> dict[str, Any]:
         change.require_outside(Act.MANAGE_OWN_TOKENS)
         if instance_id is not None:
             change.require(Act.READ, instance_id)
+        return values
 
-    view = _store(context, values, check, _are_personal(actor), settings.personal_tokens)
-    return CreatedToken(token=view, secret=secret.text)
+    row = _store(context, prepare, _are_personal(actor), settings.personal_tokens)
+    return CreatedToken(token=view_row(TokenView, row), secret=secret.text)
 
 
 def issue_front_end(context: CallContext, tokens: Tokens, instance_id: str, request: NewFrontEndToken) -> CreatedToken:
@@ -76,24 +79,30 @@ def issue_front_end(context: CallContext, tokens: Tokens, instance_id: str, requ
 
     Raises as `issue_personal` does, and NotSetUp without a signing key.
     """
-    settings, instance_id = context.settings, check_instance_id(instance_id)
-    task_id = None if request.task_id is None else check_task_id(request.task_id)
-    allowed = _check_acts(request.acts, FOR_FRONT_ENDS if task_id is None else _WITH_A_TASK)
-    values = _new_values("front_end", request.name, context.caller.actor, allowed)
-    values |= {"instance_id": instance_id, "task_id": task_id}
-    values["fields"] = None if request.fields is None else _check_fields(request.fields)
-    values["expires_at"] = expires = _expiry(request.lifetime, timedelta(hours=settings.front_end_token_hours), None)
+    settings, instance_id, token_id = context.settings, check_instance_id(instance_id), str(uuid.uuid4())
+    longest = timedelta(hours=settings.front_end_token_hours)
 
-    def check(change: Change) -> None:
-        for act in (Act.ISSUE_TOKENS, *allowed):
+    def prepare(change: Change) -> dict[str, Any]:
+        # Before the request is read: others get the same refusal for every request.
+        change.require(Act.ISSUE_TOKENS, instance_id)
+        task_id = None if request.task_id is None else check_task_id(request.task_id)
+        allowed = _check_acts(request.acts, FOR_FRONT_ENDS if task_id is None else _WITH_A_TASK)
+        for act in allowed:
             change.require(act, instance_id)
         same = (Task.id == task_id, Task.instance_id == instance_id)
         if task_id is not None and change.session.scalar(select(Task.id).where(*same)) is None:
             raise NotFound("there is no such task", field="task_id")
+        values = _new_values("front_end", request.name, context.caller.actor, allowed)
+        values |= {"id": token_id, "instance_id": instance_id, "task_id": task_id}
+        values["fields"] = None if request.fields is None else _check_fields(request.fields)
+        values["expires_at"] = _expiry(request.lifetime, longest, None)
+        tokens.require_key()
+        return values
 
-    secret = tokens.sign_front_end(values["id"], instance_id, expires)
-    view = _store(context, values, check, _are_of(instance_id), settings.front_end_tokens)
-    return CreatedToken(token=view, secret=secret)
+    row = _store(context, prepare, _are_of(instance_id), settings.front_end_tokens)
+    assert row.expires_at is not None
+    secret = tokens.sign_front_end(row.id, instance_id, row.expires_at)
+    return CreatedToken(token=view_row(TokenView, row), secret=secret)
 
 
 def list_own(context: CallContext) -> list[TokenView]:
@@ -147,11 +156,9 @@ def _new_values(kind: str, name: str, actor: Actor, acts: Collection[Act] | None
     return {"id": str(uuid.uuid4()), "kind": kind, "name": name, "user_id": actor.user_id, "acts": allowed}
 
 
-def _store(
-    context: CallContext, values: dict[str, Any], check: Check, same: list[ColumnElement[bool]], most: int
-) -> TokenView:
+def _store(context: CallContext, prepare: Prepare, same: list[ColumnElement[bool]], most: int) -> AccessToken:
     def work(change: Change) -> AccessToken:
-        check(change)
+        values = prepare(change)
         known = change.session.get(AccessToken, values["id"])
         if known is not None:
             # The commit of an earlier try succeeded.
@@ -169,7 +176,7 @@ def _store(
         change.audit(_audit_scope(row), "token.mint", "token", row.id, detail)
         return row
 
-    return view_row(TokenView, context.commit(work))
+    return context.commit(work)
 
 
 def _list(session: Session, which: list[ColumnElement[bool]]) -> list[TokenView]:
@@ -180,12 +187,11 @@ def _list(session: Session, which: list[ColumnElement[bool]]) -> list[TokenView]
 
 
 def _revoke(context: CallContext, token_id: str, check: Check, which: list[ColumnElement[bool]]) -> None:
-    token_id = check_task_id(token_id, "token_id")
-
     def work(change: Change) -> None:
         check(change)
-        query = select(AccessToken).where(AccessToken.id == token_id, *which).with_for_update()
-        row = change.session.scalars(query).one_or_none()
+        change.exclude_changes()
+        query = select(AccessToken).where(AccessToken.id == check_task_id(token_id, "token_id"), *which)
+        row = change.session.scalars(query.with_for_update()).one_or_none()
         if row is None:
             raise NotFound("there is no such token", field="token_id")
         if row.revoked_at is None:

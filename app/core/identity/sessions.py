@@ -7,8 +7,10 @@ the next secret; a secret that is used twice was stolen, and ends the session.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import select
 
@@ -60,7 +62,7 @@ def open_session(context: CallContext, tokens: Tokens, user: User) -> SignedIn:
     def work(change: Change) -> None:
         if change.session.get(AccessToken, session_id) is not None:
             return
-        present = change.session.get(User, user.id, with_for_update=True)
+        present = change.session.get(User, user.id, with_for_update={"key_share": True})
         if present is None or present.disabled_at is not None or present.generation != user.generation:
             raise Unauthenticated("sign in again")
         row = AccessToken(id=session_id, kind="session", secret_hash=secret.hash, user_id=user.id, expires_at=expires)
@@ -89,12 +91,6 @@ def refresh(context: CallContext, tokens: Tokens, secret: str) -> SignedIn:
             return None
         row, user = pair
         if row.secret_hash not in (secret_hash, following.hash):
-            # Only an earlier secret proves a theft. The id of a session is not secret.
-            if row.revoked_at is None and was_issued:
-                row.revoked_at = change.now
-                raise_version(change.session)
-                detail = {"name": user.name, "session": session_id}
-                change.audit(SYSTEM_SCOPE, "session.replay", "user", user.id, detail)
             return None
         if row.revoked_at is not None or row.expires_at is None or row.expires_at <= change.now or user.disabled_at:
             return None
@@ -103,9 +99,24 @@ def refresh(context: CallContext, tokens: Tokens, secret: str) -> SignedIn:
 
     session = context.commit(work)
     if session is None:
+        # Only an earlier secret proves a theft. The id of a session is not secret.
+        if was_issued:
+            context.commit(partial(_end_stolen, session_id=session_id, hashes=(secret_hash, following.hash)))
         raise Unauthenticated("this session has ended; sign in again")
     user, expires = session
     return _signed_in(tokens, user, session_id, following.text, expires)
+
+
+def _end_stolen(change: Change, session_id: str, hashes: Collection[str | None]) -> None:
+    """End a session that has none of these secrets any more. In a transaction that has locked nothing before."""
+    change.exclude_changes()
+    row = change.session.get(AccessToken, session_id, with_for_update=True)
+    if row is None or row.kind != "session" or row.secret_hash in hashes or row.revoked_at is not None:
+        return
+    row.revoked_at = change.now
+    raise_version(change.session)
+    user = change.session.get_one(User, row.user_id)
+    change.audit(SYSTEM_SCOPE, "session.replay", "user", user.id, {"name": user.name, "session": session_id})
 
 
 def issue_access_token(context: CallContext, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
@@ -121,6 +132,7 @@ def close_session(context: CallContext, session_id: str) -> None:
     """End a session, whose tokens become invalid; a second call changes nothing."""
 
     def work(change: Change) -> None:
+        change.exclude_changes()
         row = change.session.get(AccessToken, session_id, with_for_update=True)
         if row is None or row.kind != "session" or row.revoked_at is not None:
             return

@@ -65,7 +65,8 @@ def _change_password(context: CallContext, act: Act, which: ColumnElement[bool],
 
     def work(change: Change) -> User:
         change.require_outside(act)
-        user = change.session.scalars(select(User).where(which).with_for_update()).one_or_none()
+        change.exclude_changes()
+        user = change.session.scalars(select(User).where(which)).one_or_none()
         if user is None:
             raise NotFound("there is no such user", field="name")
         if user.issuer is not None:

@@ -6,7 +6,7 @@ transaction and held until its commit: a reader that sees number n sees every nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
 from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Actor, Caller
+from swallowtail.app.core.security.permission_version import exclude_changes, read_version
 from swallowtail.app.core.security.permissions import confirm, require, require_outside, require_schedule, require_task
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.base import Base
@@ -83,6 +84,10 @@ class Change:
         self._pending: list[_Pending] = []
         #: The caller's actor as this transaction read it.
         self._actor: Actor | None = None
+        #: What was checked for it, and the permission version before that.
+        self._checks: list[Callable[[Actor], object]] = []
+        self._version: int | None = None
+        self._is_alone = False
         #: Audit entries to write with this transaction.
         self.audited: list[AuditRecord] = []
 
@@ -93,26 +98,51 @@ class Change:
         self.audited.append(AuditRecord(scope, action, object_type, object_id, detail or {}))
 
     def require(self, act: Act, instance_id: str) -> None:
-        """Check the caller's permission in an instance, and lock it until the commit."""
-        require(self.session, self.confirm_actor(), act, instance_id, hold=True)
+        """Check the caller's permission in an instance."""
+        require(self.session, self.confirm_actor(), act, instance_id)
+        self._keep(act, instance_id)
 
     def require_task(self, act: Act, task_id: str) -> None:
-        """Check and lock the caller's permission for a task."""
-        require_task(self.session, self.confirm_actor(), act, task_id, hold=True)
+        """Check the caller's permission for a task."""
+        self._keep(act, require_task(self.session, self.confirm_actor(), act, task_id))
 
     def require_schedule(self, act: Act, schedule_id: str) -> None:
-        """Check and lock the caller's permission for a schedule."""
-        require_schedule(self.session, self.confirm_actor(), act, schedule_id, hold=True)
+        """Check the caller's permission for a schedule."""
+        self._keep(act, require_schedule(self.session, self.confirm_actor(), act, schedule_id))
 
     def require_outside(self, act: Act) -> None:
-        """Check and lock the caller's permission for an act outside of instances."""
-        require_outside(self.confirm_actor(alone=act is Act.CREATE_INSTANCE), act)
+        """Check the caller's permission for an act outside of instances."""
+        require_outside(self.confirm_actor(), act)
+        self._checks.append(lambda actor: require_outside(actor, act))
 
-    def confirm_actor(self, *, alone: bool = False) -> Actor:
-        """Return the caller's actor as it is now, locked until the commit. Raises Unauthenticated."""
+    def confirm_actor(self) -> Actor:
+        """Return the caller's actor as it is now. Raises Unauthenticated."""
         if self._actor is None:
-            self._actor = confirm(self.session, self.caller.actor, alone=alone)
+            if not self.caller.actor.is_trusted:
+                self._version = read_version(self.session)
+            self._actor = confirm(self.session, self.caller.actor)
         return self._actor
+
+    def exclude_changes(self) -> None:
+        """Take permissions away alone: call it after the checks, which it repeats, and before the change."""
+        exclude_changes(self.session)
+        self.check_again()
+        self._is_alone = True
+
+    def check_again(self) -> None:
+        """Repeat the checks if a permission has changed since. As the last read, it sees all that ended before.
+
+        A permission that ends later ends after this change.
+        """
+        while not self._is_alone and self._version is not None and read_version(self.session) != self._version:
+            self._actor = None
+            self.confirm_actor()
+            for check in self._checks:
+                check(self.confirm_actor())
+
+    def _keep(self, act: Act, instance_id: str) -> None:
+        # The instance's id also for a task or a schedule, which this transaction may delete.
+        self._checks.append(lambda actor: require(self.session, actor, act, instance_id))
 
     def record(
         self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "", shown: Sequence[str] = ()

@@ -29,7 +29,7 @@ def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: 
     if known is not None:
         raise Conflict("this id is taken", field="id")
     row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0, created_at=change.now)
-    row.created_by = count_creation(change.session, change.caller.actor, most)
+    row.created_by = count_creation(change.session, change.confirm_actor(), most)
     try:
         with change.session.begin_nested():
             change.session.add(row)
@@ -55,7 +55,7 @@ def count_creation(session: Session, actor: Actor, most: int) -> str | None:
     if most == 0:
         raise Forbidden("only superusers can create instances")
     # Locked, so that of two simultaneous creations the second counts the first.
-    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     count = session.scalar(select(func.count()).select_from(Instance).where(Instance.created_by == user_id)) or 0
     if count >= most:
         raise TooMany(

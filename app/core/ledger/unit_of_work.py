@@ -62,6 +62,7 @@ class UnitOfWork:
                 writer.append(session, caller, change.audited, change.now)
             # Last: the instances' counters are locked from here to the commit.
             events = change.number()
+            change.check_again()
             tries.append(_Try(change, outcome, events, self._order.reserve(events)))
             return tries[-1]
 

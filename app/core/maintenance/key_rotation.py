@@ -7,7 +7,7 @@ simply started again. Whole tables are read, in parts of bounded size.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from typing import cast as cast_type
@@ -22,7 +22,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
-from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.permissions import confirm, require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.base import Base
@@ -52,8 +52,12 @@ class KeyUse:
     unsealed: int = 0
 
 
-def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
+def rotate(
+    db: Database, batch: int = BATCH, check: Callable[[Session], object] = lambda session: None
+) -> Iterator[tuple[str, int]]:
     """Encrypt all values with the current key. Yields the table's name and the number of rows after each batch.
+
+    `check` checks the permission in the transaction of each batch.
 
     Raises:
         SettingsError: there is no key.
@@ -66,7 +70,7 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
         for part in _parts(db, model):
             after: str | None = ""
             while after is not None:
-                done, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch)
+                done, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch, check)
                 if done:
                     yield model.__tablename__, done
 
@@ -86,7 +90,10 @@ def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
 
 
 def rotate_all(context: CallContext) -> Iterator[tuple[str, int]]:
-    """Rotate as `rotate` does, for a caller, and record it in the audit log. Also raises Unauthenticated, Forbidden."""
+    """Rotate as `rotate` does, for a caller, and record it in the audit log. Also raises Unauthenticated, Forbidden.
+
+    Each batch checks the permission again.
+    """
     require_outside(context.caller.actor, Act.MANAGE_DEPLOYMENT)
     key_id = context.db.keyring.current
     if key_id is not None:
@@ -96,10 +103,16 @@ def rotate_all(context: CallContext) -> Iterator[tuple[str, int]]:
             change.audit(SYSTEM_SCOPE, "keys.rotate", "key", key_id)
 
         context.commit(record)
-    yield from rotate(context.db)
+
+    def check(session: Session) -> None:
+        require_outside(confirm(session, context.caller.actor), Act.MANAGE_DEPLOYMENT)
+
+    yield from rotate(context.db, check=check)
 
 
-def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> tuple[int, str | None]:
+def _rotate_batch(
+    db: Database, model: type[Base], part: ColumnElement[bool], batch: int, check: Callable[[Session], object]
+) -> tuple[int, str | None]:
     """Encrypt a batch. Returns how many rows it has, and the id of the last; None at the end of the part."""
     table = cast_type("Table", model.__table__)
     beside = ("content", "key_id") if model is Artifact else ()
@@ -111,6 +124,7 @@ def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], ba
             return 0, None
 
     def work(session: Session) -> tuple[int, str | None]:
+        check(session)
         wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
         query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()

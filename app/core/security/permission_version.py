@@ -1,11 +1,12 @@
 """The version number of all permissions: every change raises it, so that web processes check their clients again.
 
-`core/identity` raises it inside the transactions of its changes.
+`core/identity` raises it inside the transactions of its changes. What takes a permission away also excludes the other
+such changes, from before its own check until the commit. Other writers lock nothing: see `Change.check_again`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,8 @@ from swallowtail.app.core.tables.auth import AccessVersion
 
 _THE_ROW = 1
 _RAISED = "access_raised"
+#: The advisory lock of changes that take permissions away: an arbitrary number.
+_LOCK = 7_305_418_022
 
 
 def raise_version(session: Session) -> None:
@@ -26,6 +29,13 @@ def raise_version(session: Session) -> None:
         except IntegrityError:
             # Another transaction inserted the row at the same time.
             continue
+
+
+def exclude_changes(session: Session) -> None:
+    """Let no other transaction take permissions away until the commit. SQLite has one writer at a time anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        # Its waiters get it in turn. Later requests could keep the lock of a row from a waiter.
+        session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 def is_raised(session: Session) -> bool:

@@ -22,8 +22,8 @@ from swallowtail.app.core.tables.tasks import Task
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
-def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold: bool = False) -> None:
-    """Check that an actor may do something in an instance; `hold` locks the membership until the commit of a change.
+def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
+    """Check that an actor may do something in an instance.
 
     Raises NotFound if there is no such instance or the actor has no access to it, Unauthenticated, Forbidden.
     """
@@ -31,7 +31,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold:
     if actor.is_trusted:
         return
     require_readable(actor)
-    role = read_role(session, actor, instance_id, hold=hold)
+    role = read_role(session, actor, instance_id)
     if role is None:
         raise NotFound("there is no such instance", field="instance_id")
     allowed = actor.acts if actor.kind != "front_end" else actor.acts or frozenset({Act.READ})
@@ -43,51 +43,48 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold:
         raise Forbidden(f"this requires the role {LEAST_ROLE[act]}; your role is {role}")
 
 
-def require_task(session: Session, actor: Actor, act: Act, task_id: str, *, hold: bool = False) -> str:
+def require_task(session: Session, actor: Actor, act: Act, task_id: str) -> str:
     """Check that an actor may do something with a task and return its instance's id. Raises as `require` does."""
     query, is_hidden = select(Task.instance_id).where(Task.id == task_id), actor.task_id not in (None, task_id)
-    return _require_object(session, actor, act, query, "task", is_hidden=is_hidden, hold=hold)
+    return _require_object(session, actor, act, query, "task", is_hidden=is_hidden)
 
 
-def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str, *, hold: bool = False) -> str:
+def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str) -> str:
     """Check that an actor may do something with a schedule and return its instance's id. Raises as `require` does."""
     query = select(Schedule.instance_id).where(Schedule.id == schedule_id)
-    return _require_object(session, actor, act, query, "schedule", is_hidden=actor.task_id is not None, hold=hold)
+    return _require_object(session, actor, act, query, "schedule", is_hidden=actor.task_id is not None)
 
 
-def _require_object(
-    session: Session, actor: Actor, act: Act, query: Select[str], noun: str, *, is_hidden: bool, hold: bool
-) -> str:
+def _require_object(session: Session, actor: Actor, act: Act, query: Select[str], noun: str, *, is_hidden: bool) -> str:
     require_authenticated(actor)
     missing = NotFound(f"there is no such {noun}", field=f"{noun}_id")
     instance_id = session.scalar(query)
     if instance_id is None or is_hidden:
         raise missing
     try:
-        require(session, actor, act, instance_id, hold=hold)
+        require(session, actor, act, instance_id)
     except NotFound:
         raise missing from None
     return instance_id
 
 
-def confirm(session: Session, actor: Actor, *, alone: bool = False) -> Actor:
-    """Return an actor as its user and token are now, locked until the commit; `alone`: exclusively, as to the user.
+def confirm(session: Session, actor: Actor) -> Actor:
+    """Return an actor as its user and token are now.
 
     Raises Unauthenticated if the token was revoked or has expired, or if the user was disabled or deleted.
     """
     require_authenticated(actor)
     if actor.is_trusted:
         return actor
-    # The user before the token: changes lock them in this order, too.
     if actor.user_id is not None:
         query = select(User.disabled_at, User.is_superuser).where(User.id == actor.user_id)
-        user = session.execute(query.with_for_update(read=not alone)).one_or_none()
+        user = session.execute(query).one_or_none()
         if user is None or user.disabled_at is not None:
             raise _revoked(actor)
         actor = replace(actor, is_superuser=user.is_superuser and actor.kind == "user")
     if actor.token_id is not None:
         mine = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
-        token = session.execute(mine.with_for_update(read=True)).one_or_none()
+        token = session.execute(mine).one_or_none()
         if token is None or token.revoked_at is not None or (token.expires_at and token.expires_at <= now()):
             raise _revoked(actor)
     return actor
@@ -119,8 +116,8 @@ def require_outside(actor: Actor, act: Act) -> None:
         raise Forbidden("this requires a superuser")
 
 
-def read_role(session: Session, actor: Actor, instance_id: str, *, hold: bool = False) -> Role | None:
-    """Return an actor's role in an instance, None without one; with `hold` it is locked against changes."""
+def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
+    """Return an actor's role in an instance, None without one."""
     if actor.is_trusted:
         return Role.OWNER
     if actor.instance_id not in (None, instance_id):
@@ -129,8 +126,7 @@ def read_role(session: Session, actor: Actor, instance_id: str, *, hold: bool = 
         there = session.scalar(select(Instance.id).where(Instance.id == instance_id))
         return Role.VIEWER if there is not None else None
     mine = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
-    query = select(Membership.role).where(*mine)
-    role = session.scalar(query.with_for_update(read=True) if hold else query)
+    role = session.scalar(select(Membership.role).where(*mine))
     return None if role is None else Role(role)
 
 

@@ -57,7 +57,7 @@ def delete_instance(context: CallContext, instance_id: str, confirm: str) -> Del
     if confirm != instance_id:
         raise InvalidInput("confirm must be the instance's id", field="confirm")
     deletion = _Deletion(context, instance_id, head.epoch)
-    deletion.commit(deletion.close)
+    deletion.commit(deletion.close, alone=True)
     deletion.repeat(deletion.delete_schedules)
     deletion.cancel_tasks()
     deleted = DeletedRows(tasks=deletion.repeat(deletion.delete_tasks), events=deletion.repeat(deletion.delete_events))
@@ -74,11 +74,14 @@ class _Deletion:
     instance_id: str
     epoch: str
 
-    def commit(self, work: Callable[[Change], T]) -> T:
-        """Do one transaction's work. Raises NotFound, Conflict."""
+    def commit(self, work: Callable[[Change], T], *, alone: bool = False) -> T:
+        """Do one transaction's work; `alone`: it takes permissions away. Raises Conflict, and as `require`."""
 
         def guarded(change: Change) -> T:
             change.require(Act.DELETE, self.instance_id)
+            if alone:
+                # Before the lock of the instance, as in `finish`.
+                change.exclude_changes()
             # This lock excludes other deletions, but not writers that number events.
             if not self._lock(change, share=True):
                 raise NotFound("there is no such instance", field="instance_id")
@@ -139,15 +142,18 @@ class _Deletion:
             if not rows:
                 return
             for task_id, _ in rows:
-                # A task that has ended by itself meanwhile cannot be cancelled.
-                with suppress(Conflict, NotFound):
-                    self.context.commit(partial(self.context.ledger.cancel_task, task_id=task_id))
+                self.commit(partial(self._cancel, task_id=task_id))
             last = (rows[-1].created_at, rows[-1].id)
             if after is not None and last <= after:
                 # A damaged time is read as the earliest time: no later page can be read.
                 return
             after = last
             page = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(last[0], Moment()), last[1]))
+
+    def _cancel(self, change: Change, task_id: str) -> None:
+        # A task that has ended by itself meanwhile cannot be cancelled.
+        with suppress(Conflict, NotFound):
+            self.context.ledger.cancel_task(change, task_id)
 
     def delete_tasks(self, change: Change) -> int:
         """Delete a batch of tasks; return the number."""
@@ -174,7 +180,9 @@ class _Deletion:
 
         def guarded(change: Change) -> None:
             attempts.append(change)
+            change.exclude_changes()
             if self._lock(change, share=False):
+                change.require(Act.DELETE, self.instance_id)
                 _execute(change, delete(Instance).where(Instance.id == self.instance_id))
                 raise_version(change.session)
                 change.audit(self.instance_id, Act.DELETE, "instance", self.instance_id, {"what": "done", **deleted})

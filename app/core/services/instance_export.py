@@ -29,6 +29,7 @@ from swallowtail.app.core.queries.views import view_schedule, view_step, view_ta
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.schedules import SlotView
 from swallowtail.app.core.schemas.tasks import StepView
+from swallowtail.app.core.security.permissions import confirm, require
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_policy import read_own_policy
 from swallowtail.app.core.tables.artifacts import Artifact
@@ -53,7 +54,7 @@ _Read = Callable[[Session, str, Any], _Rows]
 def export_instance(context: CallContext, instance_id: str) -> Iterator[bytes]:
     """Return an instance's export, line by line, without secrets.
 
-    The permission is checked, and the audit entry written, before the first line.
+    The permission is checked, and the audit entry written, before the first line; each page checks it again.
 
     Raises:
         InvalidInput, Unauthenticated, Forbidden: see `require`.
@@ -99,6 +100,7 @@ def _lines(context: CallContext, instance_id: str, head: Head, first: dict[str, 
                 present = read_head(session, instance_id)
                 if present is None or present.epoch != head.epoch:
                     raise NotFound("the instance was deleted meanwhile", field="instance_id")
+                require(session, confirm(session, context.caller.actor), Act.EXPORT, instance_id)
                 rows, after = read(session, instance_id, after)
             for row in rows:
                 yield write({"kind": kind, kind: row})
