@@ -117,6 +117,7 @@ def test_overlapping_writes_of_a_user_do_not_keep_an_operator_from_disabling_the
 def test_an_owner_makes_many_owners_at_once(both: tuple[Domain, Domain]) -> None:
     """Deadlock: each change shared the lock of the owner's row, and then wanted all owners' rows alone."""
     writer, _ = both
+    before = deadlocks(writer)
 
     def change(name: str) -> None:
         set_member(writer.rt.by(ANN), "demo", name, "owner")
@@ -126,7 +127,8 @@ def test_an_owner_makes_many_owners_at_once(both: tuple[Domain, Domain]) -> None
         list(pool.map(change, NAMES[3:]))
     roles: list[Any] = [member["role"] for member in list_members(writer.rt, "demo")]
     assert sorted(roles) == ["owner"] * 2 + ["viewer"] * 8
-    assert deadlocks(writer) == 0
+    # Other tests use the same database.
+    assert deadlocks(writer) == before
 
 
 def deadlocks(domain: Domain) -> int:
