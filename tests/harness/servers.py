@@ -73,6 +73,8 @@ class PostgresServer(Program):
         self.port = free_port()
         data = self.directory / "data"
         fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", f"max_connections={max_connections}"]
+        # Statistics of a test's few rows change plans, and autovacuum gathers them at moments that no test controls.
+        fast.append("autovacuum=off")
         options = [part for setting in [*fast, "listen_addresses=127.0.0.1"] for part in ("-c", setting)]
         super().__init__(
             "postgres",
