@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.writer import BEGINNING, PRUNE, SYSTEM_SCOPE, seal
+from swallowtail.app.core.audit.writer import BEGINNING, PRUNE, SYSTEM_SCOPE, hash_entry
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.schemas.fields import view_row
@@ -249,7 +249,7 @@ def _check(report: ChainReport, entry: dict[str, Any]) -> None:
 
 def _seal(entry: dict[str, Any]) -> str:
     try:
-        return seal(entry)
+        return hash_entry(entry)
     except (TypeError, ValueError, json.JSONDecodeError):
         # The fields of a forged entry may have any type.
         return ""

@@ -58,7 +58,7 @@ def append(session: Session, caller: Caller, records: Sequence[AuditRecord], at:
         )
 
 
-def seal(entry: Mapping[str, Any]) -> str:
+def hash_entry(entry: Mapping[str, Any]) -> str:
     """Return the hash of an entry: SHA-256, in hex, of its fields but `hash` as a JSON array."""
     fields = [
         entry["scope"],
@@ -109,7 +109,7 @@ def _row(caller: Caller, record: AuditRecord, at: datetime, number: int, previou
         "detail": plain(dict(record.detail)),
         "previous_hash": previous,
     }
-    return {**row, "hash": seal(row)}
+    return {**row, "hash": hash_entry(row)}
 
 
 def _sorted(value: Any) -> Any:

@@ -24,7 +24,7 @@ from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
-from swallowtail.app.core.tables.column_encryption import keyring_of, seal_bytes, unseal_bytes
+from swallowtail.app.core.tables.column_encryption import decrypt_bytes, encrypt_bytes, keyring_of
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.validation import Checked, check_kept
@@ -146,7 +146,7 @@ def _make_row(
     row = Artifact(id=artifact_id, instance_id=owner.instance_id, media_type=shown.media_type)
     row.task_id, row.schedule_id = (owner.id, None) if isinstance(owner, Task) else (None, owner.id)
     row.size, row.sha256, row.created_at = len(shown.content), hashlib.sha256(shown.content).hexdigest(), change.now
-    row.content, row.key_id = seal_bytes(keyring_of(change.session), artifact_id, encoded)
+    row.content, row.key_id = encrypt_bytes(keyring_of(change.session), artifact_id, encoded)
     row.content_shown = shown.kept
     reference = {
         "id": artifact_id,
@@ -171,7 +171,7 @@ def read_output(session: Session, row: Task | Step) -> Any:
     if row.artifact_id is None:
         return value
     artifact = _find(session, row.artifact_id)
-    return orjson.loads(unseal_bytes(keyring_of(session), artifact.id, artifact.content, artifact.key_id))
+    return orjson.loads(decrypt_bytes(keyring_of(session), artifact.id, artifact.content, artifact.key_id))
 
 
 def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
@@ -186,7 +186,7 @@ def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
     stored = read_text(session, Artifact, row.id, "content_shown")
 
     def work() -> tuple[ArtifactContent, Any]:
-        encoded = unseal_bytes(keyring, row.id, row.content, row.key_id)
+        encoded = decrypt_bytes(keyring, row.id, row.content, row.key_id)
         kept = unseal_kept(keyring, Artifact, row.id, "content_shown", stored)
         is_new = not is_fresh(kept, rules, encoded)
         if is_new:

@@ -28,7 +28,7 @@ from swallowtail.app.core.security.permission_version import exclude_changes, re
 from swallowtail.app.core.security.permissions import confirm, require, require_outside, require_schedule, require_task
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.base import Base
-from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
+from swallowtail.app.core.tables.column_encryption import decrypt_value, encrypt_value, keyring_of
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Event, Task
 from swallowtail.app.core.tables.unreadable import Damaged, Placeholder, deserialize, is_mark
@@ -226,7 +226,7 @@ def _row(record: EventRecord, moment: datetime, keyring: Keyring) -> dict[str, A
         "task_id": record.task_id,
         "type": record.type,
         "attempt": record.attempt,
-        "data": seal(keyring, Event, record.id, "data", record.data),
+        "data": encrypt_value(keyring, Event, record.id, "data", record.data),
         "created_at": moment,
     }
 
@@ -267,7 +267,7 @@ def _records(rows: Sequence[Sequence[Any]], keyring: Keyring) -> list[EventRecor
 def _data(row: EventRecord, text: str | None, keyring: Keyring) -> dict[str, Any]:
     """Return an event's data; if it is unreadable, a mark of that, and null in the fields that clients expect."""
     try:
-        data = unseal(keyring, Event, row.id, "data", None if text is None else deserialize(text))
+        data = decrypt_value(keyring, Event, row.id, "data", None if text is None else deserialize(text))
     except (KeyMissing, Tampered) as fault:
         data = Placeholder(fault)
     data = data if isinstance(data, dict) else Damaged()

@@ -20,7 +20,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
-from swallowtail.app.core.tables.column_encryption import keyring_of, seal
+from swallowtail.app.core.tables.column_encryption import encrypt_value, keyring_of
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.validation import LONGEST_MESSAGE
 
@@ -60,9 +60,9 @@ def move(
     rules, keyring = rules_of(change.session, task), keyring_of(change.session)
     message = redact_message(message or "", rules) or _MESSAGES.get(after, after.capitalize())
     values = {"artifact_id": None, **values, "status": after.value, "message": message, "updated_at": change.now}
-    values["error"] = seal(keyring, Task, task.id, "error", redact_error(error, rules))
-    values["result"] = seal(keyring, Task, task.id, "result", result)
-    values["result_shown"] = seal(keyring, Task, task.id, "result_shown", shown)
+    values["error"] = encrypt_value(keyring, Task, task.id, "error", redact_error(error, rules))
+    values["result"] = encrypt_value(keyring, Task, task.id, "result", result)
+    values["result_shown"] = encrypt_value(keyring, Task, task.id, "result_shown", shown)
     if after in TERMINAL:
         values |= {"finished_at": change.now, "token": None, "lease_until": None}
         change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))

@@ -29,12 +29,12 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import (
     ANY_MARKER,
     DERIVED,
-    SEALED,
+    ENCRYPTED_COLUMNS,
+    decrypt_bytes,
+    decrypt_value,
+    encrypt_bytes,
+    encrypt_value,
     marker_of,
-    seal,
-    seal_bytes,
-    unseal,
-    unseal_bytes,
 )
 from swallowtail.app.core.tables.unreadable import Damaged
 
@@ -44,12 +44,12 @@ BATCH, PART = 100, 1000
 
 @dataclass(slots=True)
 class KeyUse:
-    """How many values of one column each key encrypts; `unsealed` counts those that are not encrypted."""
+    """How many values of one column each key encrypts; `plain` counts those that are not encrypted."""
 
     table: str
     column: str
-    sealed: dict[str, int] = field(default_factory=dict)
-    unsealed: int = 0
+    encrypted: dict[str, int] = field(default_factory=dict)
+    plain: int = 0
 
 
 def rotate(
@@ -66,7 +66,7 @@ def rotate(
     if db.keyring.current is None:
         message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to encrypt with"
         raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
-    for model in SEALED:
+    for model in ENCRYPTED_COLUMNS:
         for part in _parts(db, model):
             after: str | None = ""
             while after is not None:
@@ -125,12 +125,12 @@ def _rotate_batch(
 
     def work(session: Session) -> tuple[int, str | None]:
         check(session)
-        wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
+        wanted = [table.c.id, *(table.c[name] for name in (*ENCRYPTED_COLUMNS[model], *beside))]
         query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()
         for row in rows:
-            values = _seal_row(db.keyring, model, row)
-            values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
+            values = _encrypt_row(db.keyring, model, row)
+            values |= _encrypt_artifact(db.keyring, row) if model is Artifact else {}
             if values:  # damaged values stay unchanged
                 session.execute(update(table).where(table.c.id == row.id).values(**values))
         return len(rows), rows[-1].id if len(rows) == batch else None
@@ -139,26 +139,26 @@ def _rotate_batch(
     return done
 
 
-def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
-    sealed = {}
-    for name in SEALED[model]:
+def _encrypt_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
+    encrypted = {}
+    for name in ENCRYPTED_COLUMNS[model]:
         stored = getattr(row, name)
         if stored is None or isinstance(stored, Damaged):
             # Encrypted, the mark of a damaged value would become a value.
             continue
         try:
-            value = unseal(keyring, model, row.id, name, stored)
+            value = decrypt_value(keyring, model, row.id, name, stored)
         except (KeyMissing, Tampered):
             if name not in DERIVED:
                 raise
             # The next view computes it again.
             value = None
-        sealed[name] = seal(keyring, model, row.id, name, value)
-    return sealed
+        encrypted[name] = encrypt_value(keyring, model, row.id, name, value)
+    return encrypted
 
 
-def _seal_artifact(keyring: Keyring, row: Any) -> dict[str, Any]:
-    content, key_id = seal_bytes(keyring, row.id, unseal_bytes(keyring, row.id, row.content, row.key_id))
+def _encrypt_artifact(keyring: Keyring, row: Any) -> dict[str, Any]:
+    content, key_id = encrypt_bytes(keyring, row.id, decrypt_bytes(keyring, row.id, row.content, row.key_id))
     return {"content": content, "key_id": key_id}
 
 
@@ -168,9 +168,8 @@ def _stale_content(keyring: Keyring) -> ColumnElement[bool]:
 
 def _stale_json(model: type[Base], keyring: Keyring) -> ColumnElement[bool]:
     assert keyring.current is not None
-    return or_(
-        *(and_(_has_value(model, name), ~_begins(model, name, marker_of(keyring.current))) for name in SEALED[model])
-    )
+    marker = marker_of(keyring.current)
+    return or_(*(and_(_has_value(model, name), ~_begins(model, name, marker)) for name in ENCRYPTED_COLUMNS[model]))
 
 
 def _text(model: type[Base], name: str) -> ColumnElement[str]:
@@ -189,7 +188,7 @@ def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
 def count_use(db: Database) -> list[KeyUse]:
     """Return how many values of each column each key encrypts; an unreadable key id counts as `?`."""
     counted = []
-    for model, names in SEALED.items():
+    for model, names in ENCRYPTED_COLUMNS.items():
         uses = [KeyUse(model.__tablename__, name, dict.fromkeys(db.keyring.ids, 0)) for name in names]
         for part in _parts(db, model):
             with db.read() as session:
@@ -207,14 +206,14 @@ def _count_json(session: Session, keyring: Keyring, model: type[Base], use: KeyU
     name, known = use.column, [_begins(model, use.column, marker_of(key_id)) for key_id in keyring.ids]
     counted = (_has_value(model, name), _begins(model, name, ANY_MARKER), *known)
     query = select(*(func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted)).where(part)
-    values, sealed, *by_key = map(int, session.execute(query.select_from(model)).one())
-    use.unsealed += values - sealed
+    values, encrypted, *by_key = map(int, session.execute(query.select_from(model)).one())
+    use.plain += values - encrypted
     for key_id, number in zip(keyring.ids, by_key, strict=True):
-        use.sealed[key_id] += number
-    if unknown := sealed - sum(by_key):
+        use.encrypted[key_id] += number
+    if unknown := encrypted - sum(by_key):
         sample = select(_text(model, name)).where(part, counted[1], *(~one for one in known))
         label = f"{_key_of(session.scalar(sample.limit(1)) or '{}')} (missing)"
-        use.sealed[label] = use.sealed.get(label, 0) + unknown
+        use.encrypted[label] = use.encrypted.get(label, 0) + unknown
 
 
 def _key_of(stored: str) -> str:
@@ -224,6 +223,6 @@ def _key_of(stored: str) -> str:
 def _count_artifacts(session: Session, use: KeyUse, part: ColumnElement[bool]) -> None:
     for key_id, number in Counter(session.scalars(select(Artifact.key_id).where(part))).items():
         if key_id is None:
-            use.unsealed += number
+            use.plain += number
         else:
-            use.sealed[key_id] = use.sealed.get(key_id, 0) + number
+            use.encrypted[key_id] = use.encrypted.get(key_id, 0) + number

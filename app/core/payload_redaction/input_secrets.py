@@ -20,7 +20,7 @@ from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
-from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes
+from swallowtail.app.core.tables.column_encryption import decrypt_bytes, decrypt_value, keyring_of
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, require_readable
 
@@ -98,11 +98,11 @@ def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[li
 
 
 def _open(keyring: Keyring, task_id: str, text: str) -> Any:
-    return unseal(keyring, Task, task_id, "input", deserialize(text))
+    return decrypt_value(keyring, Task, task_id, "input", deserialize(text))
 
 
 def _open_apart(keyring: Keyring, artifact_id: str, content: bytes, key_id: str | None) -> Any:
-    return orjson.loads(unseal_bytes(keyring, artifact_id, content, key_id))
+    return orjson.loads(decrypt_bytes(keyring, artifact_id, content, key_id))
 
 
 def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[str, Rules]:

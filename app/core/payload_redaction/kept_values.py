@@ -21,7 +21,7 @@ from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
 from swallowtail.app.core.process.worker_thread import offload_for
 from swallowtail.app.core.tables.base import Base
-from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
+from swallowtail.app.core.tables.column_encryption import decrypt_value, encrypt_value, keyring_of
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark
 
 #: Key in `Session.info` of the redactions to store, by model, id and column.
@@ -97,7 +97,7 @@ def store(session: Session, made: Made) -> None:
         fresh = {row_id: kept for (kind, row_id, name), kept in made.items() if (kind, name) == (model, column)}
         free = select(table.c.id).where(table.c.id.in_(fresh)).with_for_update(skip_locked=True)
         rows = [
-            {"row": row_id, "kept": seal(keyring, model, row_id, column, fresh[row_id])}
+            {"row": row_id, "kept": encrypt_value(keyring, model, row_id, column, fresh[row_id])}
             for row_id in session.scalars(free)
         ]
         if rows:
@@ -108,7 +108,7 @@ def store(session: Session, made: Made) -> None:
 def unseal_kept(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
     """Return a stored redaction; None if it cannot be decrypted. `stored` is the text of its column."""
     try:
-        return None if stored is None else unseal(keyring, model, row_id, column, deserialize(stored))
+        return None if stored is None else decrypt_value(keyring, model, row_id, column, deserialize(stored))
     except (KeyMissing, Tampered):
         return None
 

@@ -15,7 +15,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.payload_redaction.input_secrets import describe, learn
 from swallowtail.app.core.privacy.redaction_rules import Rules, normal, schema_names
 from swallowtail.app.core.tables.artifacts import Artifact
-from swallowtail.app.core.tables.column_encryption import keyring_of, unseal_bytes
+from swallowtail.app.core.tables.column_encryption import decrypt_bytes, keyring_of
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.system import Agent
@@ -129,7 +129,7 @@ def _read_apart(session: Session, artifact_id: str) -> Any:
     row = session.get(Artifact, artifact_id)
     if row is None:
         raise Unreadable(f"artifact/{artifact_id} is gone")
-    return orjson.loads(unseal_bytes(keyring_of(session), row.id, row.content, row.key_id))
+    return orjson.loads(decrypt_bytes(keyring_of(session), row.id, row.content, row.key_id))
 
 
 def _policies(session: Session) -> Policies:

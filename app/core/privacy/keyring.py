@@ -61,19 +61,19 @@ class Keyring:
         """The ids of all keys, the current one first."""
         return list(self._ciphers)
 
-    def seal(self, place: str, content: bytes) -> bytes:
+    def encrypt(self, place: str, content: bytes) -> bytes:
         """Return `content` encrypted with the current key: a nonce, then the ciphertext."""
         assert self.current is not None
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._ciphers[self.current].encrypt(nonce, content, place.encode())
 
-    def open(self, place: str, key_id: str, sealed: bytes) -> bytes:
+    def decrypt(self, place: str, key_id: str, ciphertext: bytes) -> bytes:
         """Return the content of a ciphertext. Raises KeyMissing, and Tampered if it was not encrypted for `place`."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise KeyMissing(f"encrypted with the key {key_id!r}, which is not in SWALLOWTAIL_ENCRYPTION_KEYS")
         try:
-            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
+            return cipher.decrypt(ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError):
             raise Tampered(
                 f"{place} cannot be decrypted with the key {key_id!r}: changed, or moved from elsewhere"

@@ -1,4 +1,4 @@
-"""Encrypts the payload columns listed in `SEALED`: ciphertext in the database, plain values in memory.
+"""Encrypts the payload columns listed in `ENCRYPTED_COLUMNS`: ciphertext in the database, plain values in memory.
 
 Listeners decrypt loaded rows, and check and encrypt flushed ones. Two kinds of statements bypass the listeners and
 encrypt their values themselves: inserts of events (`core/ledger/event_log`) and moves of tasks
@@ -27,7 +27,7 @@ from swallowtail.app.core.tables.unreadable import Placeholder
 from swallowtail.app.core.validation import LIMITS, check_kept
 
 #: The encrypted JSON columns. An artifact's content, which is bytes, is encrypted separately.
-SEALED: Mapping[type[Base], tuple[str, ...]] = {
+ENCRYPTED_COLUMNS: Mapping[type[Base], tuple[str, ...]] = {
     Task: ("input", "input_shown", "secrets", "result", "result_shown", "error"),
     Step: ("output", "output_shown", "error"),
     Event: ("data",),
@@ -38,7 +38,7 @@ SEALED: Mapping[type[Base], tuple[str, ...]] = {
 DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown", "content_shown"})
 #: Key in `Session.info`.
 KEYRING = "keyring"
-_SEALED, _AS_IS = "$sealed", "$as_is"
+_ENCRYPTED, _AS_IS = "$sealed", "$as_is"
 _NO_KEYS = Keyring()
 
 
@@ -48,43 +48,43 @@ def keyring_of(session: Session | None) -> Keyring:
     return keyring
 
 
-def seal(keyring: Keyring, model: type[Base], row_id: str, column: str, value: Any) -> Any:
+def encrypt_value(keyring: Keyring, model: type[Base], row_id: str, column: str, value: Any) -> Any:
     """Return the stored form of a value; None stays None."""
     if value is None:
         return None
     if keyring.current is not None:
-        sealed = keyring.seal(place_of(model, row_id, column), to_json(value))
-        return {_SEALED: f"{keyring.current}:{base64.b64encode(sealed).decode()}"}
-    # A value with the form of a sealed one is wrapped. So are numbers: a JSON column of SQLite has numeric affinity,
+        ciphertext = keyring.encrypt(place_of(model, row_id, column), to_json(value))
+        return {_ENCRYPTED: f"{keyring.current}:{base64.b64encode(ciphertext).decode()}"}
+    # A value with the form of a stored one is wrapped. So are numbers: a JSON column of SQLite has numeric affinity,
     # which would turn 5.0 into 5 and 2**64 - 1 into 1.8446744073709552e19.
     return {_AS_IS: value} if _is_wrapped(value) or type(value) in (int, float) else value
 
 
-def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
+def decrypt_value(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
     """Return the value of a stored form. Raises KeyMissing, Tampered."""
     if not _is_wrapped(stored):
         return stored
     if _AS_IS in stored:
         return stored[_AS_IS]
     place = place_of(model, row_id, column)
-    key_id, _, encoded = str(stored[_SEALED]).partition(":")
+    key_id, _, encoded = str(stored[_ENCRYPTED]).partition(":")
     try:
-        sealed = base64.b64decode(encoded, validate=True)
+        ciphertext = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise Tampered(f"{place} is not what was stored there") from None
-    return orjson.loads(keyring.open(place, key_id, sealed))
+    return orjson.loads(keyring.decrypt(place, key_id, ciphertext))
 
 
-def seal_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes, str | None]:
+def encrypt_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes, str | None]:
     """Return the stored form of an artifact's content, and the id of the key."""
     if keyring.current is None:
         return content, None
-    return keyring.seal(place_of(Artifact, row_id, "content"), content), keyring.current
+    return keyring.encrypt(place_of(Artifact, row_id, "content"), content), keyring.current
 
 
-def unseal_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | None) -> bytes:
+def decrypt_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | None) -> bytes:
     """Return an artifact's content. Raises KeyMissing, Tampered."""
-    return stored if key_id is None else keyring.open(place_of(Artifact, row_id, "content"), key_id, stored)
+    return stored if key_id is None else keyring.decrypt(place_of(Artifact, row_id, "content"), key_id, stored)
 
 
 def place_of(model: type[Base], row_id: str, column: str) -> str:
@@ -94,15 +94,15 @@ def place_of(model: type[Base], row_id: str, column: str) -> str:
 
 def marker_of(key_id: str) -> str:
     """Return the first characters of a stored column that was encrypted with a key."""
-    return f'{{"{_SEALED}":"{key_id}:'
+    return f'{{"{_ENCRYPTED}":"{key_id}:'
 
 
 #: The first characters of any encrypted column.
-ANY_MARKER = f'{{"{_SEALED}":"'
+ANY_MARKER = f'{{"{_ENCRYPTED}":"'
 
 
 def _is_wrapped(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) == 1 and (_SEALED in value or _AS_IS in value)
+    return isinstance(value, dict) and len(value) == 1 and (_ENCRYPTED in value or _AS_IS in value)
 
 
 def _open_row(target: Any, columns: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
         if _is_wrapped(loaded.get(column)):
             keyring = keyring_of(object_session(target))
             try:
-                value = unseal(keyring, type(target), target.id, column, loaded[column])
+                value = decrypt_value(keyring, type(target), target.id, column, loaded[column])
             except (KeyMissing, Tampered) as fault:
                 # The ciphertext must not be used as the value, and the other rows must stay readable.
                 value = Placeholder(fault)
@@ -121,24 +121,24 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
 def _on_load(target: Any, context: Any) -> None:
     # Without a context, this is a session's copy of a row in memory, which is decrypted.
     if context is not None:
-        _open_row(target, SEALED[type(target)])
+        _open_row(target, ENCRYPTED_COLUMNS[type(target)])
 
 
 def _on_refresh(target: Any, context: Any, attributes: Iterable[str] | None) -> None:
-    # The other columns are decrypted already, and their values may have the form of sealed ones.
-    columns = SEALED[type(target)]
+    # The other columns are decrypted already, and their values may have the form of encrypted ones.
+    columns = ENCRYPTED_COLUMNS[type(target)]
     _open_row(target, columns if attributes is None else [name for name in columns if name in attributes])
 
 
 def _before_write(mapper: Any, connection: Any, target: Any) -> None:
     state = inspect(target)
     keyring = keyring_of(object_session(target))
-    for column in SEALED[type(target)]:
+    for column in ENCRYPTED_COLUMNS[type(target)]:
         if state.attrs[column].history.has_changes():
             value = getattr(target, column)
             if column not in DERIVED and not _is_checked(state, column):
                 _check(object_session(target), column, value)
-            stored = seal(keyring, type(target), target.id, column, value)
+            stored = encrypt_value(keyring, type(target), target.id, column, value)
             if stored is not value:
                 setattr(target, column, stored)
 
@@ -157,10 +157,10 @@ def _check(session: Session | None, column: str, value: Any) -> None:
 
 
 def _after_write(mapper: Any, connection: Any, target: Any) -> None:
-    _open_row(target, SEALED[type(target)])
+    _open_row(target, ENCRYPTED_COLUMNS[type(target)])
 
 
-for each in SEALED:
+for each in ENCRYPTED_COLUMNS:
     event.listen(each, "load", _on_load)
     event.listen(each, "refresh", _on_refresh)
     for moment in ("insert", "update"):

@@ -23,12 +23,12 @@ def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
         current, uses = runtime.db.keyring.current, count_use(runtime.db)
     if as_json:
         for use in uses:
-            print_json({"table": use.table, "column": use.column, "sealed": use.sealed, "unsealed": use.unsealed})
+            print_json({"table": use.table, "column": use.column, "sealed": use.encrypted, "unsealed": use.plain})
         return
     print(f"Encrypting with: {current or 'no key'}")
     for use in uses:
-        counts = [f"{number} with {key_id}" for key_id, number in use.sealed.items() if number]
-        print(f"{use.table}.{use.column}: {', '.join([*counts, f'{use.unsealed} not encrypted'])}")
+        counts = [f"{number} with {key_id}" for key_id, number in use.encrypted.items() if number]
+        print(f"{use.table}.{use.column}: {', '.join([*counts, f'{use.plain} not encrypted'])}")
 
 
 @commands.command("rotate")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select, text
 
 from swallowtail.app.core.audit.reader import verify
-from swallowtail.app.core.audit.writer import AuditRecord, append, seal
+from swallowtail.app.core.audit.writer import AuditRecord, append, hash_entry
 from swallowtail.app.core.events import now
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.tables.audit import AuditEntry
@@ -54,7 +54,7 @@ def forge(domain: Domain, number: int, **values: Any) -> str:
     with domain.db.read() as session:
         row = session.scalars(select(AuditEntry).where(AuditEntry.number == number)).one()
         entry = {column.name: getattr(row, column.name) for column in AuditEntry.__table__.columns} | values
-    entry["hash"] = seal(entry)
+    entry["hash"] = hash_entry(entry)
     tamper(domain, "DELETE FROM audit_entry WHERE number = :number", number=number)
     with domain.db.write() as session:
         session.execute(insert(AuditEntry).values(**entry))

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from swallowtail.app.core.audit.reader import Anchor
-from swallowtail.app.core.audit.writer import BEGINNING, seal
+from swallowtail.app.core.audit.writer import BEGINNING, hash_entry
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.core.audit.audit_chain import ANN, BOB, entry_hash, forge, tamper, verdict, write
@@ -117,7 +117,7 @@ def test_an_entry_inserted_between_others_with_a_right_hash_is_reported(domain: 
         entry = {column.name: getattr(row, column.name) for column in AuditEntry.__table__.columns}
     entry |= {"number": 3, "actor_name": "eve", "previous_hash": hashes[1]}
     with domain.db.write() as session:
-        session.execute(insert(AuditEntry).values(**{**entry, "hash": seal(entry)}))
+        session.execute(insert(AuditEntry).values(**{**entry, "hash": hash_entry(entry)}))
     assert verdict(domain).faults == [
         "entry 4 does not follow entry 3",
         "entry 4 was changed",

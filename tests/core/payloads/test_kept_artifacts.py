@@ -134,7 +134,7 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
         ("swallowtail.app.core.payload_redaction.kept_values", "bearable"),
         ("swallowtail.app.core.payload_redaction.kept_values", "_hash"),
         ("swallowtail.app.core.payload_redaction.kept_values", "deserialize"),
-        ("swallowtail.app.core.ledger.artifacts", "unseal_bytes"),
+        ("swallowtail.app.core.ledger.artifacts", "decrypt_bytes"),
         ("swallowtail.app.core.ledger.artifacts", "_split"),
     ):
         record(module, name)

@@ -144,7 +144,7 @@ def test_stored_redactions_are_encrypted_and_rotated_as_the_values_are(
 def _rotated(new_domain_on: NewDomain) -> Database:
     database = new_domain_on(encryption_keys=f"{KEYS[1]},{KEYS[0]}").db
     assert list(rotate(database))
-    assert all(set(use.sealed) <= {"new", "old"} and not use.sealed.get("old") for use in count_use(database))
+    assert all(set(use.encrypted) <= {"new", "old"} and not use.encrypted.get("old") for use in count_use(database))
     return database
 
 

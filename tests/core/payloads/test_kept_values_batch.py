@@ -70,8 +70,8 @@ def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_
         opened.append(away.is_at_work)
         return keep(keyring, *args)
 
-    keep = Keyring.open
-    monkeypatch.setattr(Keyring, "open", recorded)
+    keep = Keyring.decrypt
+    monkeypatch.setattr(Keyring, "decrypt", recorded)
     compute_by(domain, away)
     with domain.db.read() as session:
         assert len(list_tasks(session, "demo", limit=100)[0]) == 60

@@ -19,7 +19,7 @@ from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.base import Base
-from swallowtail.app.core.tables.column_encryption import DERIVED, SEALED, seal
+from swallowtail.app.core.tables.column_encryption import DERIVED, ENCRYPTED_COLUMNS, encrypt_value
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Event, Task
 from tests.core.conftest import NewDomain
@@ -146,15 +146,15 @@ def test_rotation_seals_everything_with_the_current_key_and_can_be_interrupted(
     assert rest > 0
     assert list(rotate(later.db, batch=2)) == []
     use = count_use(later.db)
-    assert {(one.unsealed, one.sealed.get("old", 0)) for one in use} == {(0, 0)}
-    assert sum(one.sealed["new"] for one in use if "new" in one.sealed) > 10
+    assert {(one.plain, one.encrypted.get("old", 0)) for one in use} == {(0, 0)}
+    assert sum(one.encrypted["new"] for one in use if "new" in one.encrypted) > 10
     _check_readable(new_domain_on(encryption_keys=NEW), task_id)
 
 
 def test_rotation_seals_what_was_stored_before_there_were_keys(new_domain_on: NewDomain) -> None:
     domain = new_domain_on(inline_output_bytes=1024)
     task_id = _fill(domain)
-    assert all(not any(one.sealed.values()) for one in count_use(domain.db))
+    assert all(not any(one.encrypted.values()) for one in count_use(domain.db))
     with pytest.raises(SettingsError):
         list(rotate(domain.db))
     later = new_domain_on(encryption_keys=NEW)
@@ -185,7 +185,7 @@ def test_rotation_passes_over_damaged_rows_and_seals_those_behind_them(new_domai
 
 def test_use_names_the_keys_that_are_not_here(sealed: tuple[Domain, str], new_domain_on: NewDomain) -> None:
     use = count_use(new_domain_on(encryption_keys=NEW).db)
-    assert {name for one in use for name, number in one.sealed.items() if number} == {"old (missing)", "old"}
+    assert {name for one in use for name, number in one.encrypted.items() if number} == {"old (missing)", "old"}
 
 
 @pytest.mark.parametrize(
@@ -216,15 +216,15 @@ def test_rotation_forgets_what_is_kept_under_a_key_that_is_gone_and_seals_the_re
     domain, task_id = sealed
     lost = Keyring.parse(NEW.replace("new", "gone"))
     with domain.db.write() as session:
-        for model, columns in SEALED.items():
+        for model, columns in ENCRYPTED_COLUMNS.items():
             table = Base.metadata.tables[model.__tablename__]
             for name in DERIVED & set(columns):
                 for row_id in session.scalars(select(table.c.id)).all():
-                    stored = seal(lost, model, row_id, name, {"of": "other"})
+                    stored = encrypt_value(lost, model, row_id, name, {"of": "other"})
                     session.execute(update(table).where(table.c.id == row_id).values({name: stored}))
     later = new_domain_on(encryption_keys=f"{NEW},{OLD}", inline_output_bytes=1024)
     assert sum(done for _, done in rotate(later.db)) > 10
-    assert {name for one in count_use(later.db) for name, number in one.sealed.items() if number} == {"new"}
+    assert {name for one in count_use(later.db) for name, number in one.encrypted.items() if number} == {"new"}
     _check_readable(new_domain_on(encryption_keys=NEW), task_id)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from swallowtail.app.core.audit.writer import BEGINNING, seal
+from swallowtail.app.core.audit.writer import BEGINNING, hash_entry
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.runtime import Runtime
@@ -142,4 +142,4 @@ def test_the_creator_of_an_instance_owns_it_and_it_is_audited(runtime: Runtime) 
         ("new", 1, "instance.create", "new", "ann", "192.0.2.1")
     ]
     assert entries[0].previous_hash == BEGINNING
-    assert entries[0].hash == seal({c.name: getattr(entries[0], c.name) for c in AuditEntry.__table__.columns})
+    assert entries[0].hash == hash_entry({c.name: getattr(entries[0], c.name) for c in AuditEntry.__table__.columns})

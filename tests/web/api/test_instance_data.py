@@ -193,7 +193,7 @@ def test_encrypted_values_are_readable_in_an_export_and_after_a_key_rotation(new
     assert b"open sesame" in before
     later = new_web_app(encryption_keys=f"{NEW},{OLD}")
     assert sum(done for _, done in rotate(later.rt.db)) > 5
-    assert {key for use in count_use(later.rt.db) for key, number in use.sealed.items() if number} == {"new"}
+    assert {key for use in count_use(later.rt.db) for key, number in use.encrypted.items() if number} == {"new"}
     last = new_web_app(encryption_keys=NEW)
     kinds = ("task", "artifact", "event")
     copies = [
