@@ -28,7 +28,7 @@ class CallContext:
     ledger: TaskWriter
     passwords: Passwords
     #: Called after a commit that left an outbox entry due now.
-    hurry: Callable[[], object]
+    wake_relay: Callable[[], object]
     caller: Caller = SYSTEM_CALLER
     #: Runs long computations with payloads.
     offload: Offload = run_here

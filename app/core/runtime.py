@@ -11,7 +11,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.engines import PostgresDriver
-from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.ledger.proposals import Proposals
 from swallowtail.app.core.ledger.publish_queue import PublishQueue
@@ -34,7 +34,7 @@ class Runtime(CallContext):
     runs: RunWriter
     proposals: Proposals
     relay: Relay
-    reaper: Reaper
+    lease_expiry: LeaseExpiry
     clock: ClockMonitor
     #: Set when an outbox entry is due now; the process's sweeper waits for it.
     due: threading.Event
@@ -75,13 +75,13 @@ class Runtime(CallContext):
             unit=unit,
             ledger=ledger,
             passwords=Passwords(settings, offloads.passwords),
-            hurry=due.set if has_sweeper else relay.run_due,
+            wake_relay=due.set if has_sweeper else relay.run_due,
             broadcast=broadcast,
             publisher=queue,
             runs=RunWriter(unit, settings),
             proposals=proposals,
             relay=relay,
-            reaper=Reaper(db, proposals, settings),
+            lease_expiry=LeaseExpiry(db, proposals, settings),
             clock=ClockMonitor(db),
             due=due,
             offload=offloads.payloads,
@@ -89,7 +89,7 @@ class Runtime(CallContext):
 
     def make_sweeper(self) -> Sweeper:
         """Return the sweeper of a runtime that was built with `has_sweeper`."""
-        return Sweeper(self, self.clock, self.relay, self.reaper, self.due)
+        return Sweeper(self, self.clock, self.relay, self.lease_expiry, self.due)
 
     def close(self) -> None:
         """Publish what is queued, and close every connection."""

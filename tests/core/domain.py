@@ -129,8 +129,8 @@ class Domain(DomainReads):
             session.execute(update(Task).where(Task.id == task_id).values(lease_until=db_now(-1)))
         with self.db.read() as session:
             attempt, until = session.execute(select(Task.attempt, Task.lease_until).where(Task.id == task_id)).one()
-        self.rt.reaper.writable_since = -math.inf
-        self.rt.reaper.leases[task_id] = ObservedLease(attempt, until, self.settings.lease_seconds)
+        self.rt.lease_expiry.writable_since = -math.inf
+        self.rt.lease_expiry.leases[task_id] = ObservedLease(attempt, until, self.settings.lease_seconds)
 
     def overdue(self, task_id: str) -> None:
         """Let the task expire."""

@@ -41,14 +41,14 @@ ECHO = AgentCard(
 
 
 class Bench:
-    """A runtime; `announced` has the events that it sent, and `hurried` how often it asked for a sweep."""
+    """A runtime; `announced` has the events that it sent, and `relay_wakes` how often it woke the relay."""
 
     def __init__(self, settings: Settings, *, publish: bool = False) -> None:
         self.announced: list[EventRecord] = []
-        self.hurried = 0
+        self.relay_wakes = 0
         self.runtime = Runtime.build(settings, publish=publish)
         signals.event_recorded.connect(self._record, self.runtime.db)
-        self.runtime.hurry = self._hurry
+        self.runtime.wake_relay = self._count_wake
 
     def _record(self, sender: object, events: Sequence[EventRecord]) -> None:
         self.announced.extend(events)
@@ -92,8 +92,8 @@ class Bench:
         with self.runtime.db.read() as session:
             return read_events(session, "demo", 0, 10_000, task_id)
 
-    def _hurry(self) -> None:
-        self.hurried += 1
+    def _count_wake(self) -> None:
+        self.relay_wakes += 1
 
 
 @contextmanager

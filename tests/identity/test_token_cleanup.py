@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
-from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.tables.auth import AccessToken
 from swallowtail.app.core.tables.system import Duty
 from tests.harness.waiting import wait_until
@@ -46,7 +46,7 @@ def test_what_expired_or_was_revoked_long_ago_goes_and_nothing_else(bench: Bench
     add(bench, "kept 2", expired=-60, revoked=29)
     add(bench, "kept 3", expired=-60)
     add(bench, "kept 4")
-    assert delete_spent(bench.rt, lambda: True) == 2
+    assert delete_ended_tokens(bench.rt, lambda: True) == 2
     assert left(bench) == ["kept 1", "kept 2", "kept 3", "kept 4"]
 
 
@@ -60,11 +60,11 @@ def test_they_are_found_by_an_index(bench: Bench, column: InstrumentedAttribute[
 
 
 def test_one_process_at_a_time_has_the_turn(bench: Bench) -> None:
-    assert delete_spent(bench.rt, lambda: True) == 0
+    assert delete_ended_tokens(bench.rt, lambda: True) == 0
     add(bench, "expired", expired=31)
-    assert delete_spent(bench.rt, lambda: True) == 0
+    assert delete_ended_tokens(bench.rt, lambda: True) == 0
     next_turn(bench)
-    assert delete_spent(bench.rt, lambda: True) == 1
+    assert delete_ended_tokens(bench.rt, lambda: True) == 1
 
 
 def test_it_runs_in_small_transactions_and_stops_between_two_on_request(new_bench: NewBench) -> None:
@@ -73,17 +73,17 @@ def test_it_runs_in_small_transactions_and_stops_between_two_on_request(new_benc
     for number in range(5):
         add(bench, f"{number}", expired=31)
     answers = iter([True, False, False])
-    assert delete_spent(bench.rt, lambda: next(answers)) == 2
+    assert delete_ended_tokens(bench.rt, lambda: next(answers)) == 2
     assert len(left(bench)) == 3
     next_turn(bench)
-    assert delete_spent(bench.rt, lambda: True) == 3
+    assert delete_ended_tokens(bench.rt, lambda: True) == 3
 
 
 def test_with_zero_days_everything_is_kept(new_bench: NewBench) -> None:
     bench = new_bench(token_keep_days=0)
     bench.add("ann")
     add(bench, "expired", expired=3000)
-    assert delete_spent(bench.rt, lambda: True) == 0
+    assert delete_ended_tokens(bench.rt, lambda: True) == 0
     assert left(bench) == ["expired"]
 
 

@@ -13,7 +13,7 @@ from swallowtail.app.core.errors import Conflict, SwallowtailError, Unauthentica
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, user_passwords, users
 from swallowtail.app.core.identity.sessions import refresh
-from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.tables.auth import AccessToken
@@ -106,7 +106,7 @@ def test_tokens_that_ended_long_ago_are_deleted(bench: Bench) -> None:
     with bench.rt.db.write() as session:
         for name, moments in {"a": {"expires_at": long_ago}, "b": {"revoked_at": long_ago}, "c": {}}.items():
             session.add(AccessToken(id=name, kind="personal", user_id=user_id, created_at=now(), **moments))
-    assert delete_spent(bench.rt, lambda: True) == 2
+    assert delete_ended_tokens(bench.rt, lambda: True) == 2
     with bench.rt.db.read() as session:
         assert session.get(AccessToken, "c") is not None
 

@@ -263,7 +263,7 @@ def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_dom
     sweeper.start()
     try:
         task_id = domain.submit()
-        domain.rt.hurry()
+        domain.rt.wake_relay()
         wait_until(lambda: domain.task(task_id).status == "QUEUED", "the sweeper has sent it")
         domain.claim(task_id)
         late = domain.submit()
@@ -280,14 +280,14 @@ def test_a_sweeper_continues_after_any_error(
 ) -> None:
     domain = new_domain(redis_url=redis_url, sweep_interval=0.01)
     faults: list[Exception] = [Unavailable(), ValueError("a surprise")]
-    real = domain.rt.reaper.run
+    real = domain.rt.lease_expiry.run
 
-    def reap() -> int:
+    def expire_leases() -> int:
         if faults:
             raise faults.pop()
         return real()
 
-    monkeypatch.setattr(domain.rt.reaper, "run", reap)
+    monkeypatch.setattr(domain.rt.lease_expiry, "run", expire_leases)
     sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:

@@ -19,7 +19,7 @@ from swallowtail.app.core.ledger import proposals
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.maintenance import key_rotation, retention
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
-from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.queries.system_status import SystemStatusCollector
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import OPEN, Caller
@@ -184,7 +184,7 @@ def keep_all(callers_app: CallersApp) -> None:
     _write(rt, f"UPDATE access_token SET expires_at = expires_at - 100 * {_MICROS}, revoked_at = 1")
     retention.preview_pruning(rt, "acme")
     assert retention.prune_due(rt, lambda: True)
-    assert delete_spent(rt, lambda: True)
+    assert delete_ended_tokens(rt, lambda: True)
     with pytest.MonkeyPatch.context() as patch:
         # The database refuses to change the age of entries.
         patch.setitem(vars(rt.settings), "audit_keep_days", -1.0)

@@ -41,7 +41,7 @@ class ObservedLease:
     unrenewed: float = 0.0
 
 
-class Reaper:
+class LeaseExpiry:
     """Checks the leases of all runs for one process. A lease expires only if it is checked during its length."""
 
     def __init__(

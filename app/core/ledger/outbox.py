@@ -42,7 +42,7 @@ SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages t
 #: How long one relay reserves an entry: longer than a send may take, and a short delay after a crash.
 RESERVE_SECONDS = 5.0
 #: Name of the periodic lock of reading the queue's depth.
-DUTY = "queue"
+DEPTH_LOCK = "queue"
 #: Messages in the queue above which the relay does not count missing ones, which takes time for each.
 LONG_QUEUE = 1000
 #: When to send again what the broker did not accept.
@@ -121,14 +121,14 @@ class Relay:
         The broker has lost these messages. (RabbitMQ's workers may prefetch one for each of their runs; a second
         message for these is harmless.)
         """
-        mine = (Outbox.sends > 0, Outbox.sent_at <= db_now_once(-self._settings.resend_idle))
+        sent_entries = (Outbox.sends > 0, Outbox.sent_at <= db_now_once(-self._settings.resend_idle))
         with self._db.read() as session:
-            if session.scalar(select(Outbox.task_id).where(*mine).limit(1)) is None:
+            if session.scalar(select(Outbox.task_id).where(*sent_entries).limit(1)) is None:
                 return 0
-        if not acquire_periodic_lock(self._db, DUTY, self._settings.sweep_interval) or self._read_depth() != 0:
+        if not acquire_periodic_lock(self._db, DEPTH_LOCK, self._settings.sweep_interval) or self._read_depth() != 0:
             return 0
         # As if they were never sent: no message of them is left.
-        again = update(Outbox).where(*mine).values(sends=0, sent_at=None, available_at=db_now())
+        again = update(Outbox).where(*sent_entries).values(sends=0, sent_at=None, available_at=db_now())
         again = again.returning(Outbox.task_id).execution_options(synchronize_session=False)
         lost = len(self._db.run(lambda session: session.scalars(again).all()))
         log.warning("wakeups_lost", number=lost)
@@ -189,8 +189,8 @@ class Relay:
             # No worker is idle, and a new message would wait behind all of these. One, so that no entry waits for ever.
             return 1
         # Each entry has one message at least. The comparison uses the index, which "is not null" would not.
-        mine = (Outbox.sent_at > datetime.fromtimestamp(0, UTC), Outbox.sends > 0)
-        sent = select(Outbox.sends).where(*mine).limit(depth + most).subquery()
+        sent_entries = (Outbox.sent_at > datetime.fromtimestamp(0, UTC), Outbox.sends > 0)
+        sent = select(Outbox.sends).where(*sent_entries).limit(depth + most).subquery()
         with self._db.read() as session:
             number = session.scalar(select(func.sum(sent.c.sends))) or 0
         return max(int(number) - depth, 0)

@@ -14,11 +14,11 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.deployment import Presence
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.retention import prune_due
-from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
@@ -33,13 +33,13 @@ class Sweeper:
     """Sends due outbox entries when it is woken, and handles everything overdue every `sweep_interval`."""
 
     def __init__(
-        self, context: CallContext, clock: ClockMonitor, relay: Relay, reaper: Reaper, due: threading.Event
+        self, context: CallContext, clock: ClockMonitor, relay: Relay, lease_expiry: LeaseExpiry, due: threading.Event
     ) -> None:
         """`due` is set when an outbox entry is due now."""
         self._context = context
         self._clock = clock
         self._relay = relay
-        self._reaper = reaper
+        self._lease_expiry = lease_expiry
         self._due = due
         self._presence = Presence(context.settings, context.db)
         interval = context.settings.prune_interval
@@ -48,15 +48,15 @@ class Sweeper:
         self._prunings = PeriodicThread("pruning", self._prune, lambda: interval * random.uniform(0.5, 1.0))
 
     def run_once(self) -> int:
-        """Send due outbox entries, reap lapsed leases, expire overdue tasks. Returns how many there were."""
+        """Send due outbox entries, report lapsed runs, expire overdue tasks. Returns how many there were."""
         self._clock.check()
         self._relay.find_lost()
         relayed = self._send_due()
-        reaped = self._reaper.run()
+        lost = self._lease_expiry.run()
         expired = self._context.ledger.expire()
-        if reaped:
+        if lost:
             relayed += self._send_due()
-        return relayed + reaped + expired
+        return relayed + lost + expired
 
     def _send_due(self) -> int:
         """Send all due outbox entries."""
@@ -97,7 +97,7 @@ class Sweeper:
             self._relay.update_depth()
 
     def _prune(self) -> None:
-        for prune in (delete_spent, delete_old_entries, prune_due):
+        for prune in (delete_ended_tokens, delete_old_entries, prune_due):
             # An error of one, such as a missing right to delete, does not stop the others.
             try:
                 prune(self._context, self._may_continue_for(self._context.settings.prune_interval / 2))

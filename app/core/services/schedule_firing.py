@@ -64,7 +64,7 @@ def fire_due(context: CallContext, limit: int = 100, *, at: datetime | None = No
                 raise
             log.exception("schedule_not_fired", schedule_id=schedule_id)
     if tasks:
-        context.hurry()
+        context.wake_relay()
     return decided
 
 

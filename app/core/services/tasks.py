@@ -104,7 +104,7 @@ def submit(
         return context.ledger.add_task(change, replace(checked, id=task_id))
 
     outcome = _act(context, work)
-    context.hurry()
+    context.wake_relay()
     return outcome
 
 
@@ -160,7 +160,7 @@ def retry(context: CallContext, task_id: str, from_step: str | None = None) -> O
         return context.ledger.retry_task(change, task_id, from_step), False
 
     outcome = _act(context, work)
-    context.hurry()
+    context.wake_relay()
     return outcome
 
 

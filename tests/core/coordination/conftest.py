@@ -1,4 +1,4 @@
-"""Fixtures: the clock of the domain's database, and the steady clock of its reaper."""
+"""Fixtures: the clock of the domain's database, and the steady clock of its lease expiry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.leases import LeaseExpiry
 from tests.core.coordination.adjustable_clock import AdjustableClock, SteadyClock
 from tests.core.domain import Domain
 
@@ -20,7 +20,7 @@ def clock(domain: Domain) -> Iterator[AdjustableClock]:
 
 @pytest.fixture
 def steady(domain: Domain) -> SteadyClock:
-    """The clock of the domain's reaper, which only the test moves."""
+    """The clock of the domain's lease expiry, which only the test moves."""
     clock = SteadyClock(runs=False)
-    domain.rt.reaper = Reaper(domain.db, domain.proposals, domain.settings, clock)
+    domain.rt.lease_expiry = LeaseExpiry(domain.db, domain.proposals, domain.settings, clock)
     return clock

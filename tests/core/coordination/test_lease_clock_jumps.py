@@ -9,17 +9,17 @@ from tests.core.coordination.adjustable_clock import AdjustableClock, SteadyCloc
 from tests.core.domain import Domain
 
 HOUR = 3600.0
-#: Twice the usual heartbeat: how long a reaper checks that the database accepts writes, in seconds.
+#: Twice the usual heartbeat: how long `LeaseExpiry` checks that the database accepts writes, in seconds.
 GRACE = 2
 
 
-def _reap_for(domain: Domain, steady: SteadyClock, seconds: float) -> int:
-    """Run the reaper each second for so long. Returns how many leases it reaped."""
-    reaped = domain.rt.reaper.run()
+def _expire_for(domain: Domain, steady: SteadyClock, seconds: float) -> int:
+    """Check the leases each second for so long. Returns how many expired."""
+    lost = domain.rt.lease_expiry.run()
     for _ in range(int(seconds)):
         steady.off += 1.0
-        reaped += domain.rt.reaper.run()
-    return reaped
+        lost += domain.rt.lease_expiry.run()
+    return lost
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR])
@@ -27,10 +27,10 @@ def test_a_run_that_renews_its_lease_is_not_reaped_however_the_clock_jumps(
     domain: Domain, clock: AdjustableClock, steady: SteadyClock, jump: float
 ) -> None:
     claim = domain.running()
-    assert _reap_for(domain, steady, 5) == 0
+    assert _expire_for(domain, steady, 5) == 0
     clock.jump(jump)
     for _ in range(10):
-        assert _reap_for(domain, steady, 5) == 0
+        assert _expire_for(domain, steady, 5) == 0
         assert domain.runs.heartbeat(claim, 1.0, "").alive
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 
@@ -40,10 +40,10 @@ def test_a_run_whose_worker_was_killed_is_reaped_after_a_lease_however_the_clock
     domain: Domain, clock: AdjustableClock, steady: SteadyClock, jump: float
 ) -> None:
     claim = domain.running()
-    assert _reap_for(domain, steady, 1) == 0
+    assert _expire_for(domain, steady, 1) == 0
     clock.jump(jump)
-    assert _reap_for(domain, steady, domain.settings.lease_seconds - 2) == 0
-    assert _reap_for(domain, steady, 2 + GRACE) == 1
+    assert _expire_for(domain, steady, domain.settings.lease_seconds - 2) == 0
+    assert _expire_for(domain, steady, 2 + GRACE) == 1
     assert domain.task(claim.task_id).status == TaskStatus.RETRYING
 
 
@@ -52,9 +52,9 @@ def test_a_reaper_that_was_stopped_or_has_just_started_leaves_every_run_time_to_
 ) -> None:
     claim = domain.running()
     clock.jump(HOUR)
-    assert _reap_for(domain, steady, 1) == 0, "has just started"
+    assert _expire_for(domain, steady, 1) == 0, "has just started"
     steady.off += HOUR
-    assert _reap_for(domain, steady, 1) == 0, "was stopped"
+    assert _expire_for(domain, steady, 1) == 0, "was stopped"
     domain.runs.heartbeat(claim, 1.0, "")
-    assert _reap_for(domain, steady, domain.settings.lease_seconds - 1) == 0
-    assert _reap_for(domain, steady, 1 + GRACE) == 1
+    assert _expire_for(domain, steady, domain.settings.lease_seconds - 1) == 0
+    assert _expire_for(domain, steady, 1 + GRACE) == 1

@@ -96,7 +96,7 @@ ACTS: dict[str, Callable[[Domain, Scene], Any]] = {
     "propose_failed": lambda domain, scene: domain.proposals.failed(scene.run.task_id, 1, ERROR),
     "propose_cancelled": lambda domain, scene: domain.proposals.cancelled(scene.queued, 1),
     "propose_unheard": lambda domain, scene: domain.proposals.discarded(scene.queued, 1),
-    "reap": lambda domain, scene: domain.rt.reaper.run(),
+    "expire_leases": lambda domain, scene: domain.rt.lease_expiry.run(),
     "expire": lambda domain, scene: domain.ledger.expire(),
     "create_instance": lambda domain, scene: domain.create_instance("New", "new"),
 }

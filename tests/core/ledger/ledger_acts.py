@@ -182,7 +182,7 @@ class TaskActs(RunActs):
             claim = self.pick_claim(pick)
             if self.domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS:
                 self.domain.lapse(claim.task_id)
-            self.act(self.domain.rt.reaper.run)
+            self.act(self.domain.rt.lease_expiry.run)
         else:
             self.domain.overdue(self.pick_task(pick))
             self.act(self.domain.ledger.expire)

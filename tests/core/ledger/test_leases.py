@@ -20,10 +20,10 @@ NEVER_STARTED = (TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.EXPIRED)
 def test_a_run_whose_lease_lapsed_is_reaped_once(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
-    assert domain.rt.reaper.run() == 0
+    assert domain.rt.lease_expiry.run() == 0
     domain.lapse(claim.task_id)
-    assert domain.rt.reaper.run() == 1
-    assert domain.rt.reaper.run() == 0
+    assert domain.rt.lease_expiry.run() == 1
+    assert domain.rt.lease_expiry.run() == 0
     assert domain.story(after=3) == ["a in_progress", "a failed", "RETRYING"]
     events = domain.events()
     assert [event.data["error"] for event in events[-2:]] == [LOST, LOST]
@@ -42,7 +42,7 @@ def test_a_write_extends_the_lease(domain: Domain, write: str) -> None:
         "skip_step": ("a", "Agent", "work", "why"),
     }
     getattr(domain.runs, write)(claim, *arguments[write])
-    assert domain.rt.reaper.run() == 0
+    assert domain.rt.lease_expiry.run() == 0
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 
 
@@ -65,19 +65,23 @@ def test_leases_delays_and_expiries_do_not_depend_on_a_machines_clock(
     monkeypatch.setattr(event_log, "now", wrong)
     claim = domain.running()
     domain.runs.heartbeat(claim, 1.0, "")
-    assert domain.rt.reaper.run() == 0
+    assert domain.rt.lease_expiry.run() == 0
     domain.runs.retry_later(claim, ERROR, 50.0)
     assert 0.0 < domain.due_in(claim.task_id) <= 50.0
     fresh = domain.submit()
     assert -50.0 < domain.due_in(fresh) <= 0.0
     domain.lapse(domain.claim(fresh).task_id)
-    assert domain.rt.reaper.run() == 1
+    assert domain.rt.lease_expiry.run() == 1
 
 
 def test_a_reaper_takes_as_many_as_it_is_told(domain: Domain) -> None:
     for _ in range(3):
         domain.lapse(domain.running().task_id)
-    assert (domain.rt.reaper.run(limit=2), domain.rt.reaper.run(limit=2), domain.rt.reaper.run(limit=2)) == (2, 1, 0)
+    assert (
+        domain.rt.lease_expiry.run(limit=2),
+        domain.rt.lease_expiry.run(limit=2),
+        domain.rt.lease_expiry.run(limit=2),
+    ) == (2, 1, 0)
 
 
 def test_a_task_that_keeps_killing_its_worker_fails_after_max_losses(new_domain: NewDomain) -> None:
@@ -144,7 +148,7 @@ def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(domain: Domain) -> Non
     domain.runs.start_step(claim, "a", "Agent", "work")
     domain.ledger.request_cancel(claim.task_id)
     domain.lapse(claim.task_id)
-    assert domain.rt.reaper.run() == 1
+    assert domain.rt.lease_expiry.run() == 1
     assert domain.story(after=3) == ["a in_progress", "0 Cancellation requested", "a failed", "CANCELLED"]
     assert domain.events()[-2].data["error"] == LOST
 

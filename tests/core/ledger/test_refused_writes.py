@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.web.ops.health import check_database
 from tests.core.domain import Domain
@@ -59,15 +59,15 @@ def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: A
 def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) -> None:
     domain, refusing, how, _ = refused
     now = [0.0]
-    reaper = domain.rt.reaper = Reaper(domain.db, domain.proposals, domain.settings, lambda: now[0])
+    lease_expiry = domain.rt.lease_expiry = LeaseExpiry(domain.db, domain.proposals, domain.settings, lambda: now[0])
     claim, killed = domain.running(), domain.running()
 
     def check_for(seconds: int) -> int:
-        reaped = 0
+        lost = 0
         for _ in range(seconds):
             now[0] += 1.0
-            reaped += reaper.run()
-        return reaped
+            lost += lease_expiry.run()
+        return lost
 
     assert check_for(14) == 0
     if how in SQLITE_REFUSALS:
@@ -87,11 +87,11 @@ def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) ->
 def test_a_reaper_gives_the_living_a_moment_when_the_database_has_just_come_back(new_domain: NewDomain) -> None:
     domain = new_domain()
     now = [0.0]
-    reaper = Reaper(domain.db, domain.proposals, domain.settings, lambda: now[0])
+    lease_expiry = LeaseExpiry(domain.db, domain.proposals, domain.settings, lambda: now[0])
     claim = domain.running()
     for _ in range(17):
-        assert reaper.run() == 0, "it has to be sure that writes are taken"
+        assert lease_expiry.run() == 0, "it has to be sure that writes are taken"
         now[0] += 1.0
     domain.runs.heartbeat(claim, 1.0, "")
-    assert reaper.run() == 0
+    assert lease_expiry.run() == 0
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS

@@ -15,7 +15,7 @@ def _lose(domain: Domain, task_id: str, attempt: int) -> None:
 
 def _lapse(domain: Domain, task_id: str, attempt: int) -> None:
     domain.lapse(task_id)
-    assert domain.rt.reaper.run() == 1
+    assert domain.rt.lease_expiry.run() == 1
 
 
 @pytest.mark.parametrize("lose", [_lose, _lapse])

@@ -43,7 +43,7 @@ def test_what_became_due_during_the_last_sweep_is_sent(
     rt = new_domain_on().rt
     relay = Relay(fault=fault)
     relay.begin()
-    relay.sweeper = sweeper = Sweeper(rt, rt.clock, relay, rt.reaper, rt.due)
+    relay.sweeper = sweeper = Sweeper(rt, rt.clock, relay, rt.lease_expiry, rt.due)
     sweeper.start()
     rt.due.set()
     assert relay.is_sending.wait(60)

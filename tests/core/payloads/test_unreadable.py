@@ -55,7 +55,7 @@ def test_a_damaged_task_fails_at_its_claim_and_keeps_none_from_being_sent_or_rea
     damage(domain, lapsed, how)
     domain.lapse(lapsed)
     send(domain, monkeypatch)
-    assert domain.rt.reaper.run() == 1
+    assert domain.rt.lease_expiry.run() == 1
     send(domain, monkeypatch)
     assert [domain.claim(good).task_id, domain.runs.claim(bad, 1, "w"), domain.runs.claim(lapsed, 2, "w")] == [
         good,
@@ -113,7 +113,7 @@ def test_a_task_whose_key_is_missing_waits_for_it_and_keeps_none_from_going_on(
     before.runs.start_step(running, "a", "Agent", "work")
     without.lapse(running.task_id)
     fresh = without.submit()
-    assert without.rt.reaper.run() == 1
+    assert without.rt.lease_expiry.run() == 1
     send(without, monkeypatch)
     for _ in range(2):
         assert without.runs.claim(waiting, 1, "worker") is None

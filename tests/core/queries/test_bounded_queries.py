@@ -122,7 +122,7 @@ def _snapshot(**limits: int) -> Callable[[Domain], Any]:
 #: Each query, and the index, or the indexes, that PostgreSQL may use.
 WORK: dict[str, tuple[Callable[[Domain], Any], str]] = {
     "expire": (lambda domain: domain.ledger.expire(), "ix_task_expiry"),
-    "reap": (lambda domain: domain.rt.reaper.run(), "ix_task_lease|ix_task_open"),
+    "expire_leases": (lambda domain: domain.rt.lease_expiry.run(), "ix_task_lease|ix_task_open"),
     "relay": (lambda domain: domain.rt.relay.run_due(), "ix_outbox_available_at"),
     "find lost": (lambda domain: domain.rt.relay.find_lost(), "ix_outbox_sent_at"),
     "retention": (_is_due, "ix_task_finished"),

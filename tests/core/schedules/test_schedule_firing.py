@@ -46,7 +46,7 @@ def test_a_due_slot_becomes_one_task_with_its_wish_and_its_event(bench: Bench) -
         f"schedule:{plan}",
     )
     assert [(event.seq, event.data["status"]) for event in bench.announced] == [(1, "SUBMITTED")]
-    assert bench.hurried == 1
+    assert bench.relay_wakes == 1
     with bench.runtime.db.read() as session:
         assert session.scalars(select(Outbox.task_id)).all() == [task["id"]]
     view = bench.schedule(plan)
@@ -153,7 +153,7 @@ def test_a_slot_that_the_agent_no_longer_takes_is_skipped_with_the_reason(bench:
 
     assert bench.slots(plan) == [("08:01:00", "skipped", "refused: input.times: this field is required")]
     assert bench.tasks() == []
-    assert bench.hurried == 0
+    assert bench.relay_wakes == 0
 
 
 def test_a_slot_already_written_down_never_fires_again(bench: Bench) -> None:

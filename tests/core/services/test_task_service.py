@@ -67,9 +67,9 @@ def test_no_input_is_an_empty_one(agents: Domain) -> None:
     assert _submit(agents, None, kind="anything").task["input"] == {}
 
 
-def test_a_process_is_hurried_after_a_submission_and_a_retry_that_were_stored(agents: Domain) -> None:
+def test_a_process_wakes_the_relay_after_a_submission_and_a_retry_that_were_stored(agents: Domain) -> None:
     seen: list[int] = []
-    agents.rt.hurry = lambda: seen.append(agents.head())
+    agents.rt.wake_relay = lambda: seen.append(agents.head())
     _submit(agents, {"topic": "Tea"})
     task_service.retry(agents.rt, agents.failed())
     assert seen == [1, 6]
