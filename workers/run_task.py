@@ -93,7 +93,7 @@ def _run(task_id: str, attempt: int) -> None:
             perform(runtime(), agents(), interrupts, task_id, attempt)
         except BaseException:
             # The lease is not extended any more, so the sweeper gives the task its next attempt.
-            log.exception("run_broke")
+            log.exception("run_failed_unexpectedly")
 
 
 def perform(

@@ -1,4 +1,4 @@
-"""Knows ends of sentences in many scripts, and the scripts that put no spaces between words."""
+"""Lists characters that end a sentence in many scripts, and scripts that put no spaces between words."""
 
 from __future__ import annotations
 

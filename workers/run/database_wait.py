@@ -39,7 +39,7 @@ class DatabaseWait:
                 break
             except Unavailable as unavailable:
                 if not self._may_wait():
-                    log.error("run_given_up", reason=unavailable.message, lost="its last write")
+                    log.error("run_abandoned", reason=unavailable.message, lost="its last write")
                     raise
                 log.warning("run_paused", reason=unavailable.message)
                 time.sleep(self._pause)

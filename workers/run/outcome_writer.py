@@ -42,7 +42,7 @@ class OutcomeWriter:
             )
         except Exception:
             # The database refused the result: a task that fails is better than one that is run again and again.
-            log.exception("end_refused")
+            log.exception("outcome_not_stored")
             failure = {"code": "internal", "message": "The end of the run could not be stored"}
             status = self._rt.runs.fail(self._claim, failure)
         log.info("run_ended", became=status, how=outcome.end.value if outcome else "complete")

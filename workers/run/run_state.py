@@ -1,4 +1,4 @@
-"""Knows whether a run may continue: its lease, a cancel request, its time limit and the stop of its worker."""
+"""Tracks the lease, cancel request, time limit and worker stop of one run."""
 
 from __future__ import annotations
 

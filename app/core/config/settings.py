@@ -26,10 +26,12 @@ from swallowtail.app.core.errors import SettingsError
 
 #: Larger values overflow in time arithmetic or in the counters of a database.
 _LONGEST_SECONDS, _LONGEST_DAYS, _MOST = 1e9, 36_525.0, 10**15
-#: Settings outside `AuthSettings` and `HttpSettings` that make sense only beyond this machine.
-_BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_origins"})
+#: Settings outside `AuthSettings` and `HttpSettings` that are of use only if other machines have access.
+_REQUIRE_AUTH_IF_SET = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_origins"})
 #: Settings of those two classes that do not decide who has access.
-_NEUTRAL = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
+_NO_EFFECT_ON_AUTH = frozenset(
+    {"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"}
+)
 
 
 class Settings(
@@ -75,12 +77,14 @@ class Settings(
     @cached_property
     def is_open(self) -> bool:
         """Whether every caller has full access without authentication."""
-        return self.auth == "open" or (self.auth == "auto" and not self.closing)
+        return self.auth == "open" or (self.auth == "auto" and not self.requiring_auth)
 
     @cached_property
-    def closing(self) -> list[str]:
-        """Names of the settings that make `auto` require authentication: they make sense only beyond this machine."""
-        names = (_BEYOND | AuthSettings.model_fields.keys() | HttpSettings.model_fields.keys()) - _NEUTRAL
+    def requiring_auth(self) -> list[str]:
+        """Names of the settings that make `auto` require authentication."""
+        names = (
+            _REQUIRE_AUTH_IF_SET | AuthSettings.model_fields.keys() | HttpSettings.model_fields.keys()
+        ) - _NO_EFFECT_ON_AUTH
         differs = [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
         return [name for name in differs if name != "host" or not is_loopback(self.host)]
 

@@ -54,7 +54,7 @@ def live_kinds(session: Session) -> dict[str, int]:
     return numbers
 
 
-def find_doubt(session: Session, kind: str) -> str | None:
+def find_kind_warning(session: Session, kind: str) -> str | None:
     """Return a warning about tasks of a kind that no live worker knows; None if no worker was ever registered."""
     numbers = live_kinds(session)
     if kind in numbers:

@@ -95,7 +95,7 @@ class Budget:
     most: int
     left: int
 
-    def keeps(self, reserve: int) -> int:
+    def reserved_left(self, reserve: int) -> int:
         """Return how many are reserved for runs: at most half, so that other processes can work."""
         return min(reserve, self.most // 2)
 
@@ -119,7 +119,7 @@ class Reserve:
             # Not a lack of connections: later callers get the error of their own attempt.
             self._breaker.record_success()
             raise
-        if budget.left >= budget.keeps(self._number):
+        if budget.left >= budget.reserved_left(self._number):
             self._breaker.record_success()
             return connection
         connection.close()

@@ -25,7 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.backoff import Backoff
 from swallowtail.app.core.database.connection_budget import BUDGET, RESERVED, Budget, measure_pool
-from swallowtail.app.core.database.engines import PostgresDriver, make_engine, writing_at_once
+from swallowtail.app.core.database.engines import PostgresDriver, begin_immediate, make_engine
 from swallowtail.app.core.database.faults import AWAY, REFUSALS, find_missing, is_read_only, is_transient, unavailable
 from swallowtail.app.core.database.write_lock import WriterQueue
 from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
@@ -253,7 +253,7 @@ def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
 def _store_redactions(connection: Connection, made: Made, queued: AbstractContextManager[None], info: Any) -> None:
     """Store the redactions that a transaction computed, after it and on its connection, without waiting for locks."""
     try:
-        with queued, writing_at_once(connection), Session(bind=connection, info=info) as session:
+        with queued, begin_immediate(connection), Session(bind=connection, info=info) as session:
             store(session, made)
     except (SQLAlchemyError, SwallowtailError) as fault:
         # The next reader computes them again.

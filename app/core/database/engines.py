@@ -124,7 +124,7 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
 
 
 @contextmanager
-def writing_at_once(connection: Connection) -> Iterator[None]:
+def begin_immediate(connection: Connection) -> Iterator[None]:
     """Write in a second transaction on a connection, without waiting for locks. Raises DBAPIError."""
     if connection.dialect.name == "postgresql":
         level: Any = connection.default_isolation_level

@@ -55,7 +55,9 @@ def _upgrade(config: Config, scripts: ScriptDirectory, session: Session) -> bool
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current > latest_revision():
         # Processes of an older version accept the tables of a newer one, too.
-        log.warning("database_is_newer", database=current, this=latest_revision(), consequence="its tables stay so")
+        log.warning(
+            "database_is_newer", database=current, this=latest_revision(), consequence="its tables are not changed"
+        )
         return False
     pending = [script.revision for script in scripts.iterate_revisions("head", current or "base")]
     if pending:

@@ -110,7 +110,7 @@ class SignInProvider:
             except AuthlibBaseError:
                 raise Unauthenticated(_WRONG) from None
             except (httpx2.HTTPError, ValueError) as fault:
-                raise _away(fault) from None
+                raise _as_unavailable(fault) from None
             keys = self._read_json(client, addresses["jwks_uri"])
         return Identity.of_claims(settings.oidc_issuer, self._read(tokens, keys, attempt))
 
@@ -155,9 +155,9 @@ class SignInProvider:
             response.raise_for_status()
             document = orjson.loads(response.content)
         except (httpx2.HTTPError, ValueError) as fault:
-            raise _away(fault) from None
+            raise _as_unavailable(fault) from None
         if not isinstance(document, dict):
-            raise _away(ValueError("no object"))
+            raise _as_unavailable(ValueError("no object"))
         return document
 
     def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
@@ -190,5 +190,5 @@ def is_safe_address(address: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _away(fault: Exception) -> Unavailable:
+def _as_unavailable(fault: Exception) -> Unavailable:
     return Unavailable(f"the identity provider cannot be reached ({type(fault).__name__})")

@@ -61,7 +61,7 @@ def authenticate(context: CallContext, name: str, password: str) -> User:
 
 
 def _change_password(context: CallContext, act: Act, which: ColumnElement[bool], password: str) -> UserView:
-    kept = context.passwords.hash(context.passwords.check(password))
+    password_hash = context.passwords.hash(context.passwords.check(password))
 
     def work(change: Change) -> User:
         change.require_outside(act)
@@ -71,7 +71,7 @@ def _change_password(context: CallContext, act: Act, which: ColumnElement[bool],
             raise NotFound("there is no such user", field="name")
         if user.issuer is not None:
             raise Conflict("this user signs in through an identity provider", field="name")
-        user.password_hash = kept
+        user.password_hash = password_hash
         revoke_all(change, user)
         raise_version(change.session)
         note_user(change, "user.password", user)
@@ -81,10 +81,10 @@ def _change_password(context: CallContext, act: Act, which: ColumnElement[bool],
 
 
 def _rehash(context: CallContext, user: User, password: str) -> None:
-    kept = context.passwords.hash(password)
+    password_hash = context.passwords.hash(password)
     with context.db.write() as session:
         # Only if the password was not changed meanwhile.
         same = (User.id == user.id, User.password_hash == user.password_hash)
         session.execute(
-            update(User).where(*same).values(password_hash=kept).execution_options(synchronize_session=False)
+            update(User).where(*same).values(password_hash=password_hash).execution_options(synchronize_session=False)
         )

@@ -156,8 +156,8 @@ class TaskWriter:
         enqueue(change, task)
         return task
 
-    def mark_queued(self, task_id: str, attempt: int, doubt_after: float) -> None:
-        """Record that the wake-up of `attempt` was sent; `doubt_after` seconds later it is due again."""
+    def mark_queued(self, task_id: str, attempt: int, due_after: float) -> None:
+        """Record that the wake-up of `attempt` was sent; `due_after` seconds later it is due again."""
 
         def work(change: Change) -> None:
             task = lock_task(change.session, task_id)
@@ -166,7 +166,7 @@ class TaskWriter:
             entry = change.session.execute(
                 update(Outbox)
                 .where(Outbox.task_id == task_id, Outbox.attempt == attempt)
-                .values(sends=Outbox.sends + 1, sent_at=db_now(), available_at=db_now(doubt_after))
+                .values(sends=Outbox.sends + 1, sent_at=db_now(), available_at=db_now(due_after))
                 .returning(Outbox.task_id)
                 .execution_options(synchronize_session=False)
             ).one_or_none()

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.reader import AuditFilter, list_entries
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
-from swallowtail.app.core.coordination.worker_registry import find_doubt
+from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, is_input, read_artifact
@@ -164,9 +164,9 @@ class AuthorizedReads:
         require_outside(self.actor, Act.READ_AGENTS)
         return rows.list_agents(self.session)
 
-    def doubts(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
+    def kind_warnings(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
         """Return a warning for each kind that no live worker knows."""
-        return {agent["kind"]: find_doubt(self.session, agent["kind"]) for agent in agents}
+        return {agent["kind"]: find_kind_warning(self.session, agent["kind"]) for agent in agents}
 
     def agent(self, kind: str) -> AgentView:
         """Return one agent's card."""

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
-from swallowtail.app.core.coordination.worker_registry import find_doubt
+from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.database.database import db_now_once
 from swallowtail.app.core.errors import InvalidInput, TooLarge, Unavailable
 from swallowtail.app.core.ledger.event_log import Change
@@ -72,9 +72,9 @@ def _fire(context: CallContext, seen: Schedule, at: datetime | None) -> int:
     """Decide the due slots of one schedule; return the number of new tasks."""
     template = _make_template(context, seen)
     with context.db.read() as session:
-        doubt = find_doubt(session, seen.kind)
-    if doubt is not None:
-        log.warning("schedule_in_doubt", schedule_id=seen.id, reason=doubt)
+        warning = find_kind_warning(session, seen.kind)
+    if warning is not None:
+        log.warning("schedule_kind_unknown", schedule_id=seen.id, reason=warning)
 
     def work(change: Change) -> int:
         decisions = _advance(context, change, seen, at)

@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
-from swallowtail.app.core.coordination.worker_registry import find_doubt
+from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.errors import NotFound, SwallowtailError
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.instances import add_instance
@@ -172,8 +172,8 @@ def find_warnings(context: CallContext, kind: str) -> tuple[WarningView, ...]:
 
 
 def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
-    doubt = find_doubt(session, kind)
-    return () if doubt is None else (WarningView(code="no_worker", message=doubt),)
+    warning = find_kind_warning(session, kind)
+    return () if warning is None else (WarningView(code="no_worker", message=warning),)
 
 
 def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> Outcome:

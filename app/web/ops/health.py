@@ -85,7 +85,7 @@ def check_database(runtime: Runtime) -> Component:
 def _count_connections(runtime: Runtime, budget: Budget) -> Component:
     db, limits = runtime.db, runtime.settings
     pool = count_pool(db.engine)
-    kept = f", {budget.keeps(db.reserve)} of them kept for runs" if db.reserve else ""
+    kept = f", {budget.reserved_left(db.reserve)} of them kept for runs" if db.reserve else ""
     own = f"; this process has {pool.in_use + pool.idle} of at most {pool.limit}" if pool else ""
     usage = f"{budget.left} of {budget.most} connections left{kept}{own}"
     if budget.left < limits.database_spare:

@@ -106,14 +106,14 @@ def show_submission(instance_id: str) -> str:
     with _open_page_reader() as reader:
         instance = reader.instance(check_instance_id(instance_id))
         agents = reader.agents()
-        doubts = reader.doubts(agents)
+        kind_warnings = reader.kind_warnings(agents)
     kinds = [agent["kind"] for agent in agents]
     kind = request.args.get("kind")
     return render_template(
         "submit.html",
         instance=instance,
         agents=agents,
-        doubts=doubts,
+        kind_warnings=kind_warnings,
         state={"agents": agents, "kind": kind if kind in kinds else _default_kind(kinds)},
     )
 
@@ -125,13 +125,15 @@ def show_schedules(instance_id: str) -> str:
     with _open_page_reader() as reader:
         instance = reader.instance(check_instance_id(instance_id))
         agents = reader.agents()
-        doubts = reader.doubts(agents)
+        kind_warnings = reader.kind_warnings(agents)
         schedules, more = reader.schedules(instance_id, limit=limit, cursor=cursor)
         since, may = _since(reader, instance_id), reader.allowed_acts(instance_id)
     kind = _default_kind([agent["kind"] for agent in agents])
     page = {"items": schedules, "next_cursor": more}
     state = {"agents": agents, "kind": kind, "schedules": page, "cursor": cursor, "since": since, "may": may}
-    return render_template("schedules.html", instance=instance, agents=agents, doubts=doubts, state=state, may=may)
+    return render_template(
+        "schedules.html", instance=instance, agents=agents, kind_warnings=kind_warnings, state=state, may=may
+    )
 
 
 @bp.get("/instances/<instance_id>/audit")

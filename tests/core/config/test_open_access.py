@@ -56,7 +56,7 @@ NEEDED = {"jwks_url": {"jwt_issuer": "i", "jwt_audience": "a"}, "oidc_issuer": {
 @pytest.mark.parametrize("name", CLOSING)
 def test_a_setting_about_proxies_hosts_origins_or_identity_requires_authentication(name: str) -> None:
     settings = make_settings(**NEEDED.get(name, {}), **{name: CLOSING[name]})
-    assert name in settings.closing
+    assert name in settings.requiring_auth
     assert not settings.is_open
 
 

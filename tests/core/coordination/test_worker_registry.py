@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text, update
 
-from swallowtail.app.core.coordination.worker_registry import announce, find_doubt, live_kinds, retire
+from swallowtail.app.core.coordination.worker_registry import announce, find_kind_warning, live_kinds, retire
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
@@ -101,11 +101,11 @@ def test_a_kind_that_no_running_worker_knows_is_not_taken_without_a_word(tabled:
 def test_a_worker_that_falls_silent_no_longer_counts(domain: Domain) -> None:
     announce(domain.db, "one", ["probe"], 60.0)
     with domain.db.read() as session:
-        assert find_doubt(session, "probe") is None
+        assert find_kind_warning(session, "probe") is None
     with domain.db.write() as session:
         session.execute(update(Worker).values(good_until=db_now(-1.0)))
     with domain.db.read() as session:
-        assert find_doubt(session, "probe") is not None
+        assert find_kind_warning(session, "probe") is not None
 
 
 @pytest.mark.parametrize("kinds", ["5", "null", '"any"', "[5, null, [], {}]", '{"any": 1}'])
