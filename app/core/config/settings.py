@@ -82,11 +82,10 @@ class Settings(
     @cached_property
     def requiring_auth(self) -> list[str]:
         """Names of the settings that make `auto` require authentication."""
-        names = (
-            _REQUIRE_AUTH_IF_SET | AuthSettings.model_fields.keys() | HttpSettings.model_fields.keys()
-        ) - _NO_EFFECT_ON_AUTH
-        differs = [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
-        return [name for name in differs if name != "host" or not is_loopback(self.host)]
+        names = _REQUIRE_AUTH_IF_SET | AuthSettings.model_fields.keys() | HttpSettings.model_fields.keys()
+        fields = type(self).model_fields
+        differs = [name for name in names - _NO_EFFECT_ON_AUTH if getattr(self, name) != fields[name].default]
+        return [name for name in sorted(differs) if name != "host" or not is_loopback(self.host)]
 
     @property
     def has_probe(self) -> bool:
