@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 event_recorded = Signal()
 #: A run made progress inside a step. Payload: `state`, a LiveState.
 progressed = Signal()
-#: A step's streamed text grew. Payload: `text`, a StepText.
+#: A step's streamed text grew. Payload: `text`, a `TextPiece`.
 text_produced = Signal()
 #: A step was opened. Payload: `claim`, `key`, `agent`, `action`, `tries`.
 step_started = Signal()

@@ -37,11 +37,11 @@ IDLE_SECONDS = 30.0
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class _Server(ThreadingMixIn, WSGIServer):
+class _MetricsServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _Handler(WSGIRequestHandler):
+class _MetricsRequestHandler(WSGIRequestHandler):
     timeout = IDLE_SECONDS
 
     def log_message(self, *_: Any, **__: Any) -> None:
@@ -98,7 +98,7 @@ def _serve(host: str, port: int, application: Application) -> None:
     while True:
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            server = type("Server", (_Server,), {"address_family": family})((host, port), _Handler)
+            server = type("Server", (_MetricsServer,), {"address_family": family})((host, port), _MetricsRequestHandler)
             break
         except OSError as error:
             if not is_logged:

@@ -96,7 +96,7 @@ class LiveState:
 
 
 @dataclass(frozen=True, slots=True)
-class StepText:
+class TextPiece:
     """A piece of a step's streamed text. `offset` counts characters from the start of the step's try."""
 
     instance_id: str

@@ -172,7 +172,7 @@ def test_a_message_that_no_child_began_is_returned(new_deployment: Callable[...,
         channel: Any = connection.channel()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(redis_channel, "deployment_settings", lambda: settings)
-            channel.qos.append(redis_channel.Message(raw, channel), "tag")
+            channel.qos.append(redis_channel.RedisMessage(raw, channel), "tag")
             channel.close()
         assert [json.loads(one) for one in redis.lrange(settings.queue, 0, -1)] == [raw]
         assert not redis.keys("unacked*")

@@ -7,7 +7,7 @@ import time
 from typing import Any, Self
 
 from swallowtail import signals
-from swallowtail.app.core.events import LiveState, StepText, step_id
+from swallowtail.app.core.events import LiveState, TextPiece, step_id
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from tests.harness.deployment import Deployment
@@ -53,7 +53,7 @@ class Author:
 
     def publish_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:
         """Publish a piece of the text of a step in the first attempt."""
-        piece = StepText(self.instance_id, task_id, step_id(task_id, key), 1, rev, offset, text)
+        piece = TextPiece(self.instance_id, task_id, step_id(task_id, key), 1, rev, offset, text)
         signals.send(signals.text_produced, self.rt.db, text=piece)
 
     @property

@@ -11,7 +11,7 @@ import orjson
 import pytest
 import redis
 
-from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.events import EventRecord, LiveState, TextPiece
 from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import (
     PUBLISH_FAILURES,
@@ -30,7 +30,7 @@ from tests.harness.waiting import wait_until
 pytestmark = pytest.mark.service
 
 LIVE = LiveState("demo", "t", 1, 4, 17, {"progress": 30.0, "message": "on it", "timestamp": "T"})
-TEXT = StepText("demo", "t", "s", 1, 2, 5, "more")
+TEXT = TextPiece("demo", "t", "s", 1, 2, 5, "more")
 
 
 def event(instance_id: str = "demo", seq: int = 1, **data: Any) -> EventRecord:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.events import EventRecord, LiveState, TextPiece
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
@@ -33,7 +33,7 @@ class Harness:
     rt: Runtime
     events: list[EventRecord] = field(default_factory=list)
     live: list[LiveState] = field(default_factory=list)
-    text: list[StepText] = field(default_factory=list)
+    text: list[TextPiece] = field(default_factory=list)
     memory: SharedMemory = field(default_factory=SharedMemory)
 
     def submit(self, kind: str = "test", task_input: Any = None) -> str:
@@ -93,7 +93,7 @@ def make_harness(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
         def keep_live(sender: object, state: LiveState) -> None:
             harness.live.append(state)
 
-        def keep_text(sender: object, text: StepText) -> None:
+        def keep_text(sender: object, text: TextPiece) -> None:
             harness.text.append(text)
 
         receivers.extend([keep_events, keep_live, keep_text])

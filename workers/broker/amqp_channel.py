@@ -26,7 +26,7 @@ _FIXED = 12
 _JUNK = (ValueError, OverflowError, OSError, LookupError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
-class Message(pyamqp.Message):
+class AmqpMessage(pyamqp.Message):
     """A message of RabbitMQ that is never decompressed: the result could have any size."""
 
     def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
@@ -34,31 +34,31 @@ class Message(pyamqp.Message):
         super().__init__(msg, channel, **more)
 
 
-class Channel(pyamqp.Channel):
+class AmqpChannel(pyamqp.Channel):
     """A channel with these messages."""
 
-    Message = Message
+    Message = AmqpMessage
 
 
-class Connection(pyamqp.Connection):
+class AmqpConnection(pyamqp.Connection):
     """A connection with these channels."""
 
-    Channel = Channel
+    Channel = AmqpChannel
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, frame_handler=read_frames)
 
 
-class Transport(pyamqp.Transport):
+class AmqpTransport(pyamqp.Transport):
     """Kombu's RabbitMQ transport with these connections."""
 
-    Connection = Connection
+    Connection = AmqpConnection
 
 
-class SafeTransport(pyamqp.SSLTransport):
+class AmqpTlsTransport(pyamqp.SSLTransport):
     """The same over TLS."""
 
-    Connection = Connection
+    Connection = AmqpConnection
 
 
 def read_frames(connection: Any, callback: Callable[..., Any]) -> Callable[[tuple[int, int, bytes]], Any]:

@@ -39,14 +39,14 @@ MAX_BODY = 4096
 Limits = Sequence[float | None]
 
 
-class Unreadable(Exception):
+class UnreadableMessage(Exception):
     """A message is not a wake-up of ours; the text says why."""
 
 
 _TRANSPORTS = {
-    redis.Transport: redis_channel.Transport,
-    pyamqp.Transport: amqp_channel.Transport,
-    pyamqp.SSLTransport: amqp_channel.SafeTransport,
+    redis.Transport: redis_channel.RedisTransport,
+    pyamqp.Transport: amqp_channel.AmqpTransport,
+    pyamqp.SSLTransport: amqp_channel.AmqpTlsTransport,
 }
 
 
@@ -74,7 +74,7 @@ class CheckedConsumer(Consumer):
         def receive(message: Any) -> None:
             try:
                 arguments = clean(message)
-            except Unreadable as problem:
+            except UnreadableMessage as problem:
                 UNREADABLE.inc()
                 log.warning("message_unreadable", reason=str(problem))
             else:
@@ -92,17 +92,17 @@ class CheckedConsumer(Consumer):
 def clean(message: Any) -> list[Any]:
     """Reduce a message to its checked parts; return its arguments: the task, the attempt, and the signature if any.
 
-    What remains is covered by the signature, or is the same for every message. Raises Unreadable.
+    What remains is covered by the signature, or is the same for every message. Raises UnreadableMessage.
     """
     arguments = _read_arguments(message.body)
     headers = message.headers
     if message.content_type != "application/json":
-        raise Unreadable("its content type is not JSON")
+        raise UnreadableMessage("its content type is not JSON")
     if not isinstance(headers, dict) or headers.get("task") != RUN_TASK:
-        raise Unreadable("it names no task of ours")
+        raise UnreadableMessage("it names no task of ours")
     message_id = headers.get("id")
     if not isinstance(message_id, str) or not 0 < len(message_id) <= 100 or not message_id.isascii():
-        raise Unreadable("it has no id")
+        raise UnreadableMessage("it has no id")
     message.headers = {
         "lang": "py",
         "task": RUN_TASK,
@@ -124,11 +124,11 @@ def clean(message: Any) -> list[Any]:
 def _read_arguments(body: Any) -> list[Any]:
     text = body.tobytes() if isinstance(body, memoryview) else body
     if not isinstance(text, bytes | str) or len(text) > MAX_BODY:
-        raise Unreadable("it has no body, or too long a one")
+        raise UnreadableMessage("it has no body, or too long a one")
     try:
         read = orjson.loads(text)
     except ValueError:
-        raise Unreadable("its body is not JSON") from None
+        raise UnreadableMessage("its body is not JSON") from None
     match read:
         case [[str() as task_id, int() as attempt, *signature], kwargs, dict() as more] if not kwargs:
             # `more` holds callbacks, chains and the like, which we never send.
@@ -137,7 +137,7 @@ def _read_arguments(body: Any) -> list[Any]:
             )
             if is_short and not any(more.values()):
                 return [task_id, attempt, *signature]
-    raise Unreadable("its body is not a wake-up")
+    raise UnreadableMessage("its body is not a wake-up")
 
 
 def _read_limits(limits: Any) -> list[float | None]:
@@ -146,7 +146,7 @@ def _read_limits(limits: Any) -> list[float | None]:
             return [hard, soft]
         case None:
             return [None, None]
-    raise Unreadable("its time limits are not numbers of seconds")
+    raise UnreadableMessage("its time limits are not numbers of seconds")
 
 
 def _is_span(value: Any) -> bool:

@@ -30,7 +30,7 @@ UNREADABLE = Counter(
 _JUNK = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
-class Message(virtual.Message):
+class RedisMessage(virtual.Message):
     """A message in a Redis queue; an item that is not a message gets no headers and no body."""
 
     def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
@@ -57,10 +57,10 @@ class QoS(virtual.QoS):
             log.info("messages_not_returned", number=len(failed))
 
 
-class Channel(redis.Channel):
+class RedisChannel(redis.Channel):
     """A Redis channel that survives keys and items of other programs."""
 
-    Message = Message
+    Message = RedisMessage
     QoS = QoS  # type: ignore[assignment] # typed as the one that stores them in Redis
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
@@ -120,10 +120,10 @@ class Channel(redis.Channel):
         return use() if again else None
 
 
-class Transport(redis.Transport):
+class RedisTransport(redis.Transport):
     """Kombu's Redis transport with these channels."""
 
-    Channel = Channel
+    Channel = RedisChannel
 
 
 def _plain(payload: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class _TooDeepError(Exception):
 
 def read_html(html: str) -> tuple[str, list[Block], bool]:
     """Return the page's title, its blocks, and whether it was nested too deeply to be read completely."""
-    page = _Page()
+    page = _HtmlPage()
     parser = etree.HTMLParser(target=page)
     cut = False
     try:
@@ -93,7 +93,7 @@ def _printable(text: str) -> str:
     return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
-class _Page:
+class _HtmlPage:
     """Collects blocks of text from the parser's tokens; `main` holds those of the page's main part."""
 
     def __init__(self) -> None:

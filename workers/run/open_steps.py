@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from swallowtail.app.core.events import StepText
+from swallowtail.app.core.events import TextPiece
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.signals import send, text_produced
@@ -37,7 +37,7 @@ class OpenStep:
         """Publish text in pieces of at most `longest` characters."""
         for piece in [text[start : start + longest] for start in range(0, len(text), longest)]:
             self.rev += 1
-            produced = StepText(claim.instance_id, claim.task_id, self.id, claim.attempt, self.rev, self.offset, piece)
+            produced = TextPiece(claim.instance_id, claim.task_id, self.id, claim.attempt, self.rev, self.offset, piece)
             send(text_produced, None, text=produced)
             self.offset += len(piece)
 

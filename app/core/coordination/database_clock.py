@@ -41,7 +41,7 @@ JUMPS = Counter("swallowtail_clock_jumps_total", "Jumps of the database's clock 
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _ClockReading:
     """The database's clock, and the moments of the steady clock between which it was read."""
 
     at: datetime
@@ -63,14 +63,14 @@ class ClockMonitor:
     def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
         self._clock = clock
-        self._last: _Reading | None = None
+        self._last: _ClockReading | None = None
 
     def check(self) -> None:
         """Read the clock, and correct the stored times after a jump. Raises Unavailable."""
         is_first, after = self._last is None, self._clock()
         with self._db.read() as session:
             now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
-            reading = _Reading(now, after, self._clock())
+            reading = _ClockReading(now, after, self._clock())
             jump = _Jump() if self._last is None else _jump_between(self._last, reading)
             is_due = is_first or latest is None or (now - latest).total_seconds() > STALE
             # Before any row is locked: there is hardly ever one to correct.
@@ -86,7 +86,7 @@ class ClockMonitor:
 _LATEST = select(Duty.next_at).where(Duty.name == CLOCK)
 
 
-def _jump_between(last: _Reading, this: _Reading) -> _Jump:
+def _jump_between(last: _ClockReading, this: _ClockReading) -> _Jump:
     """Return the jump, if the two readings prove one."""
     passed = (this.at - last.at).total_seconds()
     least, most = passed - (this.before - last.after), passed - (this.after - last.before)

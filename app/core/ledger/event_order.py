@@ -15,7 +15,7 @@ from swallowtail.app.core.events import EventRecord
 
 
 @dataclass(slots=True)
-class Batch:
+class EventBatch:
     """The events of one transaction in one instance; `is_committed` is None until the outcome is known."""
 
     events: list[EventRecord]
@@ -28,21 +28,21 @@ class EventOrder:
     def __init__(self, send: Callable[[list[EventRecord]], None]) -> None:
         self._send = send
         self._lock = threading.Lock()
-        self._queues: dict[str, deque[Batch]] = {}
+        self._queues: dict[str, deque[EventBatch]] = {}
         #: Instances whose first batches a thread is sending, and the batch whose end made it the sender.
-        self._sending: dict[str, Batch] = {}
+        self._sending: dict[str, EventBatch] = {}
 
-    def reserve(self, events: Sequence[EventRecord]) -> list[Batch]:
+    def reserve(self, events: Sequence[EventRecord]) -> list[EventBatch]:
         """Queue numbered events; call it in their transaction, which holds the instances' counters."""
         batches = []
         with self._lock:
             for instance_id in dict.fromkeys(event.instance_id for event in events):
-                batch = Batch([event for event in events if event.instance_id == instance_id])
+                batch = EventBatch([event for event in events if event.instance_id == instance_id])
                 self._queues.setdefault(instance_id, deque()).append(batch)
                 batches.append(batch)
         return batches
 
-    def settle(self, batches: Sequence[Batch], *, is_committed: bool) -> None:
+    def settle(self, batches: Sequence[EventBatch], *, is_committed: bool) -> None:
         """Send batches that were committed, or drop the others, once every earlier batch is settled."""
         for batch in batches:
             if batch.is_committed is not None:

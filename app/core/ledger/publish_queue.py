@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from swallowtail import signals
-from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.events import EventRecord, LiveState, TextPiece
 from swallowtail.app.core.ledger.publisher import Broadcaster
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ class PublishQueue:
     def _receive_progress(self, sender: object, state: LiveState) -> None:
         self._put(lambda: self._broadcaster.publish_live(state), TEXT_BACKLOG, self._text_wait)
 
-    def _receive_text(self, sender: object, text: StepText) -> None:
+    def _receive_text(self, sender: object, text: TextPiece) -> None:
         self._put(lambda: self._broadcaster.publish_text(text), TEXT_BACKLOG, self._text_wait)
 
     def _put(self, publish: Publish, backlog: int = BACKLOG, wait: float = 0.0) -> None:

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
+from swallowtail.app.core.events import EventRecord, LiveState, TextPiece, to_json
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.security.message_signing import MessageSigner
@@ -62,7 +62,7 @@ class Broadcaster:
         message = {"kind": "live", "base_seq": state.base_seq, "live": state.wire()}
         self._send("live", instance_channel(self._settings, state.instance_id), message)
 
-    def publish_text(self, text: StepText) -> None:
+    def publish_text(self, text: TextPiece) -> None:
         """Publish a piece of a step's streamed text."""
         self._send("text", task_channel(self._settings, text.task_id), {"kind": "text", "text": text.wire()})
 

@@ -13,7 +13,7 @@ from swallowtail.app.core.audit import writer
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.event_order import Batch, EventOrder
+from swallowtail.app.core.ledger.event_order import EventBatch, EventOrder
 from swallowtail.app.core.ledger.metrics import measure_events
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.permission_version import is_raised
@@ -28,7 +28,7 @@ class _Try(Generic[T]):
     change: Change
     outcome: T
     events: list[EventRecord]
-    batches: list[Batch]
+    batches: list[EventBatch]
 
 
 class UnitOfWork:

@@ -46,7 +46,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _Handler(output)
+    handler = _StdoutHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=_finish(settings, output)
@@ -62,7 +62,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _StdoutHandler(logging.StreamHandler[TextIO]):
     """Writes log lines. A line that cannot be written, such as to a stream that an agent closed, raises nothing."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
@@ -84,7 +84,7 @@ _locked_at_fork: list[logging.Handler] = []
 
 
 def _lock_output() -> None:
-    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, _StdoutHandler)]
     for handler in handlers:
         handler.acquire()
     _locked_at_fork.extend(handlers)

@@ -51,7 +51,7 @@ Item = EventRecord | Live | Reset
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class _EventPage:
     """One read of the log: the events after the cursor, and the cursor after them."""
 
     events: list[EventRecord]
@@ -109,16 +109,16 @@ class Follower:
                 if not page.is_full:
                     yield from self._wait(replies)
 
-    def _read_page(self) -> _Page:
+    def _read_page(self) -> _EventPage:
         try:
-            page: _Page = self._context.db.run(self._read, write=False)
+            page: _EventPage = self._context.db.run(self._read, write=False)
         except DBAPIError as fault:
             raise Unavailable("the database is locked or unavailable") from fault
         self.cursor, self._epoch, self.task = page.cursor, page.epoch, page.task
         self._wants_all = False
         return page
 
-    def _read(self, session: Session) -> _Page:
+    def _read(self, session: Session) -> _EventPage:
         reads = AuthorizedReads(session, self._context.caller.actor)
         head = reads.head(self._instance_id)
         task = None if self._task_id is None else reads.task(self._task_id)
@@ -131,7 +131,7 @@ class Follower:
             reset = Reset(self._instance_id, reason)
         events = reads.events(self._instance_id, after, PAGE, self._task_id)
         is_full = len(events) == PAGE
-        return _Page(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)
+        return _EventPage(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)
 
     def _wait(self, replies: Iterator[Any]) -> Iterator[Live]:
         """Yield live progress until a message announces events, or until it is time to read the log without one."""

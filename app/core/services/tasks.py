@@ -37,7 +37,7 @@ _MOST_BASES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ActionResult:
     """The task after an action, and the number and epoch of its latest event."""
 
     task: TaskView
@@ -73,7 +73,7 @@ def submit(
     *,
     idempotency_key: str | None = None,
     submitted_by: str = "api",
-) -> Outcome:
+) -> ActionResult:
     """Store a task and its outbox entry. The same `idempotency_key` again returns the first task.
 
     A kind that no running worker knows is accepted with a warning, since such a worker may be about to start.
@@ -127,7 +127,7 @@ def _check_early(
     return basis, check(basis)
 
 
-def cancel(context: CallContext, task_id: str) -> Outcome:
+def cancel(context: CallContext, task_id: str) -> ActionResult:
     """Cancel a task: at once if it has not started, otherwise as soon as its run reacts.
 
     Raises:
@@ -143,7 +143,7 @@ def cancel(context: CallContext, task_id: str) -> Outcome:
     return _act(context, work, is_to_run=False)
 
 
-def retry(context: CallContext, task_id: str, from_step: str | None = None) -> Outcome:
+def retry(context: CallContext, task_id: str, from_step: str | None = None) -> ActionResult:
     """Start another attempt of an ended task. Finished steps are kept; with `from_step` (a key), those before it.
 
     Raises:
@@ -176,7 +176,7 @@ def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
     return () if warning is None else (WarningView(code="no_worker", message=warning),)
 
 
-def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> Outcome:
+def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> ActionResult:
     """Commit an action on a task, and make its view afterwards from the row that the transaction read."""
 
     def act(change: Change) -> tuple[Task, bool, Rules, str, tuple[WarningView, ...]]:
@@ -195,4 +195,4 @@ def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, i
     view = view_task(Session(info={OFFLOAD: context.offload}), task, rules)
     if events:
         view["last_seq"], epoch = events[-1].seq, events[-1].epoch
-    return Outcome(view, view["last_seq"], epoch, created, warnings)
+    return ActionResult(view, view["last_seq"], epoch, created, warnings)

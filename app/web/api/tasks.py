@@ -7,7 +7,7 @@ from flask import Response
 
 from swallowtail.app.core.schemas.tasks import NewTask, StepView, TaskView
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.tasks import Outcome
+from swallowtail.app.core.services.tasks import ActionResult
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import Retry, SubmissionHeaders, TaskQuery
@@ -103,7 +103,7 @@ def retry_task(task_id: str, body: Retry) -> Response:
     return _write_outcome(task_service.retry(act(), task_id, body.from_step))
 
 
-def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _write_outcome(outcome: ActionResult, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     body = TaskOutcome(task=outcome.task, seq=outcome.seq, epoch=outcome.epoch)
     if outcome.warnings:
         body["warnings"] = list(outcome.warnings)

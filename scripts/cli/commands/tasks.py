@@ -16,7 +16,7 @@ from swallowtail.app.core.schemas.tasks import NewTask, TaskView
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.tasks import Outcome
+from swallowtail.app.core.services.tasks import ActionResult
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.validation import check_line
 from swallowtail.scripts.cli.commands.watch import follow
@@ -122,7 +122,7 @@ def read_input(runtime: Runtime, kind: str, source: str | None, values: list[str
 
 
 def _conclude(
-    runtime: Runtime, outcome: Outcome, after: int | None, *, follow_task: bool, as_json: bool, live: bool
+    runtime: Runtime, outcome: ActionResult, after: int | None, *, follow_task: bool, as_json: bool, live: bool
 ) -> ExitCode:
     """Print the outcome, or follow the task from the events after `after` to its end."""
     task = outcome.task

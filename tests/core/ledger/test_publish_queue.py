@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from swallowtail import signals
-from swallowtail.app.core.events import EventRecord, StepText
+from swallowtail.app.core.events import EventRecord, TextPiece
 from swallowtail.app.core.ledger.publish_queue import BACKLOG, TEXT_BACKLOG, PublishQueue
 from tests.harness.waiting import wait_until
 
@@ -29,7 +29,7 @@ class Redis:
     def publish(self, events: list[EventRecord]) -> None:
         self._publish([event.seq for event in events])
 
-    def publish_text(self, text: StepText) -> None:
+    def publish_text(self, text: TextPiece) -> None:
         self._publish(text.text)
 
     def _publish(self, message: Any) -> None:
@@ -65,7 +65,7 @@ def send_event(redis: Redis, seq: int) -> None:
 
 
 def send_text(text: str) -> None:
-    signals.send(signals.text_produced, None, text=StepText("demo", "t", "s", 1, 1, 0, text))
+    signals.send(signals.text_produced, None, text=TextPiece("demo", "t", "s", 1, 1, 0, text))
 
 
 def dropped() -> float:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, SecretStr
 from swallowtail.app.core.events import (
     EventRecord,
     LiveState,
-    StepText,
+    TextPiece,
     clean,
     event_id,
     now,
@@ -263,7 +263,7 @@ def test_the_shapes_on_the_wire_are_these() -> None:
         "attempt": 2,
         "rev": 3,
     }
-    assert StepText("i", "t", "s", 2, 3, 10, "more").wire() == {
+    assert TextPiece("i", "t", "s", 2, 3, 10, "more").wire() == {
         "instance_id": "i",
         "task_id": "t",
         "step_id": "s",
@@ -272,4 +272,4 @@ def test_the_shapes_on_the_wire_are_these() -> None:
         "offset": 10,
         "text": "more",
     }
-    assert orjson.dumps(StepText("i", "t", "s", 2, 3, 10, "more").wire())
+    assert orjson.dumps(TextPiece("i", "t", "s", 2, 3, 10, "more").wire())

@@ -41,7 +41,7 @@ def agents(domain: Domain) -> Domain:
     return domain
 
 
-def _submit(domain: Domain, payload: Any = None, **values: Any) -> task_service.Outcome:
+def _submit(domain: Domain, payload: Any = None, **values: Any) -> task_service.ActionResult:
     instance_id = values.pop("instance_id", "demo")
     options = {name: values.pop(name) for name in ("idempotency_key", "submitted_by") if name in values}
     new = NewTask(**{"kind": "campaign", "input": payload, **values})
@@ -195,7 +195,7 @@ def test_the_same_key_gives_the_same_task_and_another_submission_is_a_conflict(a
 
 
 def test_one_key_used_concurrently_gives_one_task(agents: Domain) -> None:
-    outcomes: list[task_service.Outcome] = []
+    outcomes: list[task_service.ActionResult] = []
     barrier = threading.Barrier(6)
 
     def submit() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from swallowtail.app.core.events import StepText, step_id
+from swallowtail.app.core.events import TextPiece, step_id
 from swallowtail.signals import text_produced
 from tests.workers.conftest import Harness
 from tests.workers.run.test_context import fail, outcome_of
@@ -82,9 +82,9 @@ def test_progress_and_the_message_of_a_step_show_no_secret(harness: Harness) -> 
 
 def test_a_long_text_is_streamed_in_pieces_of_bounded_length(make_harness: Callable[..., Harness]) -> None:
     harness = make_harness(inline_output_bytes=1024)
-    pieces: list[StepText] = []
+    pieces: list[TextPiece] = []
 
-    def receive(sender: object, text: StepText) -> None:
+    def receive(sender: object, text: TextPiece) -> None:
         pieces.append(text)
 
     text_produced.connect(receive, weak=False)
