@@ -25,7 +25,7 @@ import socketio
 from bench.arrivals import Commits
 from swallowtail import signals
 from swallowtail.app.core.config.settings import load_settings
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.events import TASK_UPDATE, EventRecord
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.runtime import Runtime

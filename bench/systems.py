@@ -18,7 +18,7 @@ from typing import Any
 from bench.emit import PAYLOAD
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.tasks import create_instance

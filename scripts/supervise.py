@@ -18,7 +18,7 @@ from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.database.schema_version import is_up_to_date
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
-from swallowtail.app.core.process.supervised import Child, RestartPolicy, describe
+from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
 from swallowtail.scripts.banner import wait_for_answer, welcome
 from swallowtail.scripts.embedded_redis import prepare_address, prepare_directory
 from swallowtail.scripts.free_ports import is_free
@@ -115,9 +115,9 @@ class Supervisor:
                 child.kill()
         self._stop.set()
 
-    def _make_child(self, name: str, command: str) -> Child:
+    def _make_child(self, name: str, command: str) -> ChildProcess:
         s = self._settings
-        return Child(
+        return ChildProcess(
             name,
             command,
             env=make_environment(),

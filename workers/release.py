@@ -10,7 +10,7 @@ import sys
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.database.migrate import migrate
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import Conflict, SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin

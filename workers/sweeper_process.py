@@ -26,7 +26,7 @@ from celery import signals as celery_signals
 
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.coordination.worker_registry import announce, retire
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import begin

@@ -11,7 +11,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.tasks import Basis, TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
-from swallowtail.app.core.process.worker_thread import Offload, run_here
+from swallowtail.app.core.process.offload import Offload, run_here
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.passwords import Passwords
 

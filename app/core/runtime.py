@@ -20,7 +20,7 @@ from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.maintenance.sweeper import Sweeper
-from swallowtail.app.core.process.worker_thread import NO_OFFLOADS, Offloads
+from swallowtail.app.core.process.offload import NO_OFFLOADS, Offloads
 from swallowtail.app.core.security.passwords import Passwords
 
 

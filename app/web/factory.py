@@ -13,7 +13,7 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.process.worker_thread import NO_OFFLOADS, Offloads
+from swallowtail.app.core.process.offload import NO_OFFLOADS, Offloads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from swallowtail.app.core.config.settings import Settings, load_settings
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.logs.setup import configure_logging

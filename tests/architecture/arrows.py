@@ -33,13 +33,13 @@ ARROWS = {
         "core.config core.database core.ledger.event_log core.ledger.tasks core.ledger.unit_of_work core.process "
         "core.security"
     ),
-    "core.deployment": "core.config core.database core.errors core.redis core.tables",
+    "core.deployment_identity": "core.config core.database core.errors core.redis core.tables",
     "core.identity": (
         "core.audit core.call_context core.config core.database core.errors core.events core.ledger.event_log "
         "core.schemas core.security core.tables core.validation"
     ),
     "core.maintenance": (
-        "core.audit core.call_context core.config core.coordination core.database core.deployment core.errors "
+        "core.audit core.call_context core.config core.coordination core.database core.deployment_identity core.errors "
         "core.events core.ledger.event_log core.ledger.leases core.ledger.outbox core.privacy core.process "
         "core.security core.states core.tables"
     ),
@@ -121,7 +121,7 @@ ARROWS = {
         "web.limits web.ops web.pages web.request web.socketio web.websocket"
     ),
     "web.serving": (
-        "core.config core.database core.deployment core.errors core.maintenance core.process core.security "
+        "core.config core.database core.deployment_identity core.errors core.maintenance core.process core.security "
         "delivery.wire web.accept web.background web.container web.factory web.ops web.socketio web.websocket"
     ),
     "wsgi": "core.config core.errors core.logs web.serving",
@@ -138,11 +138,11 @@ ARROWS = {
     "workers.registry": "core.config core.database core.errors core.ledger.agent_cards workers.run",
     "workers.agents": "workers.agents.campaign workers.llm workers.registry workers.run",
     "workers.release": (
-        "core.config core.database core.deployment core.errors core.logs core.process core.runtime core.services "
-        "workers.registry"
+        "core.config core.database core.deployment_identity core.errors core.logs core.process core.runtime "
+        "core.services workers.registry"
     ),
     "workers.runtime": (
-        "core.config core.deployment core.ledger.runs core.runtime core.security workers.registry workers.run"
+        "core.config core.deployment_identity core.ledger.runs core.runtime core.security workers.registry workers.run"
     ),
     "workers.beat_scheduler": (
         "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server workers.runtime"
@@ -150,7 +150,7 @@ ARROWS = {
     "workers.broker": "core.ledger.outbox core.security workers.runtime",
     "workers.receivers": "core.ledger.claims core.ledger.outbox core.ledger.proposals signals workers.runtime",
     "workers.sweeper_process": (
-        "core.config core.coordination core.deployment core.errors core.logs core.process core.runtime "
+        "core.config core.coordination core.deployment_identity core.errors core.logs core.process core.runtime "
         "workers.metrics workers.metrics_server workers.run workers.runtime"
     ),
     "workers.celery_app": (
@@ -165,8 +165,8 @@ ARROWS = {
     "scripts.audit_report": "",
     "scripts.banner": "core.config",
     "scripts.cli": (
-        "core.config core.deployment core.errors core.events core.identity core.logs core.process core.queries "
-        "core.runtime core.schemas core.security core.states core.validation"
+        "core.config core.deployment_identity core.errors core.events core.identity core.logs core.process "
+        "core.queries core.runtime core.schemas core.security core.states core.validation"
     ),
     "scripts.cli.commands": (
         "core.audit core.errors core.events core.identity core.ledger.agent_cards "

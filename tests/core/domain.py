@@ -21,7 +21,7 @@ from swallowtail.app.core.ledger.leases import ObservedLease
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
-from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload
+from swallowtail.app.core.process.offload import OFFLOAD, Offload
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.tasks import create_instance

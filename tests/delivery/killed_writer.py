@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from swallowtail import signals
 from swallowtail.app.core.config.settings import load_settings
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime

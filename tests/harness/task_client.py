@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.runtime import Runtime

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from swallowtail.app.core.logs.unlogged_output import LineStream
-from swallowtail.app.core.process.supervised import LineSplitter
+from swallowtail.app.core.process.child_process import LineSplitter
 from swallowtail.scripts.process_output import Lines
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from billiard.process import current_process
 
 from swallowtail.app.core.config.settings import Settings, load_settings
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.message_signing import MessageSigner

@@ -32,7 +32,7 @@ from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
 from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
 from swallowtail.app.core.privacy.keyring import Keyring
-from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload, run_here
+from swallowtail.app.core.process.offload import OFFLOAD, Offload, run_here
 from swallowtail.app.core.tables import artifacts, audit, auth, instances, schedules, system, tasks  # noqa: F401 - registers every table
 from swallowtail.app.core.tables.base import Moment
 from swallowtail.app.core.tables.column_encryption import KEYRING

@@ -22,7 +22,7 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.kept_values import is_fresh, make, note, read_text, shown_value, unseal_kept
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.process.worker_thread import offload_by_size
+from swallowtail.app.core.process.offload import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import decrypt_bytes, encrypt_bytes, keyring_of
 from swallowtail.app.core.tables.schedules import Schedule

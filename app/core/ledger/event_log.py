@@ -22,7 +22,7 @@ from swallowtail.app.core.events import PROMISED, EventRecord, bearable, event_i
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
-from swallowtail.app.core.process.worker_thread import offload_by_size
+from swallowtail.app.core.process.offload import offload_by_size
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Actor, Caller
 from swallowtail.app.core.security.permission_version import exclude_changes, read_version
 from swallowtail.app.core.security.permissions import confirm, require, require_outside, require_schedule, require_task

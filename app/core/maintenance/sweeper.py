@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
-from swallowtail.app.core.deployment import Presence
+from swallowtail.app.core.deployment_identity import Presence
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay

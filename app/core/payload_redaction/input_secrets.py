@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unseal_kept
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.process.worker_thread import offload_by_size
+from swallowtail.app.core.process.offload import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import decrypt_bytes, decrypt_value, keyring_of
 from swallowtail.app.core.tables.tasks import Task

@@ -19,7 +19,7 @@ from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact
 from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
-from swallowtail.app.core.process.worker_thread import offload_for
+from swallowtail.app.core.process.offload import offload_for
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import decrypt_value, encrypt_value, keyring_of
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark

@@ -15,7 +15,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for, rules_of
-from swallowtail.app.core.process.worker_thread import offload_by_size
+from swallowtail.app.core.process.offload import offload_by_size
 from swallowtail.app.core.queries.views import (
     summarize_schedule,
     summarize_step,

@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, TooFast
-from swallowtail.app.core.process.worker_thread import Offload, run_here
+from swallowtail.app.core.process.offload import Offload, run_here
 
 #: Longest wait for a free slot, in seconds.
 _LONGEST_WAIT = 5.0

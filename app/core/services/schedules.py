@@ -21,7 +21,7 @@ from swallowtail.app.core.events import to_json
 from swallowtail.app.core.ledger.artifacts import RedactedInput, redact_input, separate_schedule_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
-from swallowtail.app.core.process.worker_thread import offload_for
+from swallowtail.app.core.process.offload import offload_for
 from swallowtail.app.core.queries.views import view_schedule
 from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.schemas.tasks import NewTask

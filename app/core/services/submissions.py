@@ -17,7 +17,7 @@ from swallowtail.app.core.ledger.artifacts import RedactedInput, redact_input
 from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.redaction import redact_text
-from swallowtail.app.core.process.worker_thread import looks_small, run_here
+from swallowtail.app.core.process.offload import looks_small, run_here
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line
 

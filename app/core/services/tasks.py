@@ -21,7 +21,7 @@ from swallowtail.app.core.ledger.instances import add_instance
 from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.process.worker_thread import OFFLOAD, looks_small
+from swallowtail.app.core.process.offload import OFFLOAD, looks_small
 from swallowtail.app.core.queries.views import view_task
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.instances import InstanceView

@@ -16,7 +16,7 @@ from swallowtail.app.core.database.faults import is_transient
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head, read_heads
-from swallowtail.app.core.process.worker_thread import Offload, run_here
+from swallowtail.app.core.process.offload import Offload, run_here
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.field_mask import FULL, View

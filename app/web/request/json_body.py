@@ -14,7 +14,7 @@ from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, Unsupport
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError
-from swallowtail.app.core.process.worker_thread import SMALL, Offload, run_here
+from swallowtail.app.core.process.offload import SMALL, Offload, run_here
 from swallowtail.app.core.validation import check_json
 from swallowtail.app.web.container import get_runtime
 

@@ -12,7 +12,7 @@ from eventlet import greenio, hubs, patcher, tpool, wsgi
 from flask import Flask
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.process.worker_thread import Offloads
+from swallowtail.app.core.process.offload import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.http_server_handlers import make_eventlet_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines

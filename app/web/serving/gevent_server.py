@@ -16,7 +16,7 @@ from gevent.socket import wait_read
 from gevent.threadpool import ThreadPool
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.process.worker_thread import Offloads
+from swallowtail.app.core.process.offload import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines

@@ -2,7 +2,7 @@
 
 The parent serves no requests and imports nothing of the application. It reserves the address, starts its children,
 restarts those that die, forwards the signal to end, and waits until all have closed. If the parent is killed, the
-kernel signals each child (see `app/core/process/supervised`).
+kernel signals each child (see `app/core/process/child_process`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from prometheus_client import multiprocess
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy
 from swallowtail.app.core.process.private_files import open_private
-from swallowtail.app.core.process.supervised import Child, RestartPolicy
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.serving.listener import name_of, reserve
 
@@ -61,7 +61,7 @@ class ProcessGroup:
         self._stop.set()
 
 
-class _WebProcess(Child):
+class _WebProcess(ChildProcess):
     def __init__(self, number: int, settings: Settings, env: dict[str, str], metrics: Path) -> None:
         super().__init__(
             f"web process {number}",
@@ -77,7 +77,7 @@ class _WebProcess(Child):
         self._metrics = metrics
 
     async def run_once(self) -> int:
-        """See `Child`. The counters of the ended process remain; its gauges do not."""
+        """See `ChildProcess`. The counters of the ended process remain; its gauges do not."""
         code = await super().run_once()
         multiprocess.mark_process_dead(self._number, str(self._metrics))  # type: ignore[no-untyped-call]
         return code

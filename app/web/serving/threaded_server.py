@@ -15,7 +15,7 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.process.worker_thread import Offloads
+from swallowtail.app.core.process.offload import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.http_server_handlers import make_werkzeug_handler, report_responses
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines

@@ -14,10 +14,10 @@ from flask import Flask
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
-from swallowtail.app.core.deployment import join
+from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.process.library_check import WEB, check_libraries
-from swallowtail.app.core.process.worker_thread import Offloads
+from swallowtail.app.core.process.offload import Offloads
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.delivery.wire import RESTARTING
 from swallowtail.app.web.container import WebContainer

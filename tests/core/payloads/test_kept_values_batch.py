@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.privacy.keyring import Keyring
-from swallowtail.app.core.process.worker_thread import SMALL
+from swallowtail.app.core.process.offload import SMALL
 from swallowtail.app.core.queries.rows import list_tasks
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services.instance_export import export_instance

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 
 USERS = ("web", "worker", "beat")
 VHOST = "least"
-#: As `core/deployment` names it.
+#: As `core/deployment_identity` names it.
 QUEUE = "swallowtail.0123abcd"
 
 

@@ -46,7 +46,7 @@ class LineSplitter:
         return [line.decode(errors="replace").rstrip("\r") for line in whole]
 
 
-class Child:
+class ChildProcess:
     """Runs one command in a session or process group of its own, so that Ctrl-C reaches the supervisor only.
 
     `say(text)` receives messages about restarts and ends, `show(name, line)` every line of output; without `show`, the

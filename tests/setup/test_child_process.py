@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.app.core.process.supervised import Child, RestartPolicy, describe
+from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
 from tests.harness.process_guard import session_pids
 from tests.harness.waiting import PATIENCE
 
@@ -28,7 +28,7 @@ class RecordedChild:
     def __init__(self, script: str, policy: RestartPolicy = LONG) -> None:
         self.lines: list[str] = []
         self.said: list[str] = []
-        self.child = Child(
+        self.child = ChildProcess(
             "child",
             f"{shlex.quote(sys.executable)} -uc {shlex.quote(script)}",
             env=os.environ,
@@ -185,11 +185,11 @@ def test_nothing_is_started_again_after_a_stop() -> None:
 def test_it_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
-from swallowtail.app.core.process.supervised import Child, RestartPolicy
+from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy
 def show(name, line):
     print(line, flush=True)
     os.kill(os.getpid(), 9)
-child = Child("child", "{sys.executable} -uc 'import os, time; print(os.getpid()); time.sleep(600)'",
+child = ChildProcess("child", "{sys.executable} -uc 'import os, time; print(os.getpid()); time.sleep(600)'",
     env=os.environ, policy=RestartPolicy(1, 1, 1, 1), show=show, say=print)
 asyncio.run(child.run_once())
 """
