@@ -19,7 +19,7 @@ OTHER_WRITERS = {
     "app/core/coordination/database_clock.py": "moves times after a jump of the clock",
     "app/core/maintenance/key_rotation.py": "encrypts columns with the current key",
     "app/core/maintenance/retention.py": "deletes what is older than the retention period",
-    "app/core/payload_redaction/kept_values.py": "redacts stored values after a change of the rules",
+    "app/core/payload_redaction/stored_redactions.py": "redacts stored values after a change of the rules",
     "app/core/services/instance_deletion.py": "deletes an instance with its rows",
     "app/core/services/log_epochs.py": "renames the epoch of restored events",
 }

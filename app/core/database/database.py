@@ -29,8 +29,8 @@ from swallowtail.app.core.database.engines import PostgresDriver, begin_immediat
 from swallowtail.app.core.database.faults import AWAY, REFUSALS, find_missing, is_read_only, is_transient, unavailable
 from swallowtail.app.core.database.write_lock import WriterQueue
 from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
-from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
+from swallowtail.app.core.payload_redaction.stored_redactions import NEW_REDACTIONS, NewRedactions, store_redactions
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.process.offload import OFFLOAD, Offload, run_here
 from swallowtail.app.core.tables import artifacts, audit, auth, instances, schedules, system, tasks  # noqa: F401 - registers every table
@@ -176,11 +176,12 @@ class Database:
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
         backoff = Backoff(self.wait if wait is None else wait)
-        made: Made = {}
+        redactions: NewRedactions = {}
         with self._queued(backoff) if write else nullcontext():
             connection = self._begin(backoff, write=write)
             measure_pool(self.engine)
-            session = Session(bind=connection, expire_on_commit=False, autoflush=True, info={**self._info, MADE: made})
+            info = {**self._info, NEW_REDACTIONS: redactions}
+            session = Session(bind=connection, expire_on_commit=False, autoflush=True, info=info)
             try:
                 yield session
                 session.flush()
@@ -189,8 +190,8 @@ class Database:
                 connection.commit()
                 if write:
                     self.trouble = None
-                if made:
-                    _store_redactions(connection, made, self._queued(Backoff(0.0)), self._info)
+                if redactions:
+                    _store_redactions(connection, redactions, self._queued(Backoff(0.0)), self._info)
             except DBAPIError as fault:
                 # A write in a read transaction is a programming error, and no retry helps.
                 if not write and is_read_only(fault):
@@ -250,11 +251,13 @@ def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
     return {"swallowtail_write": write}
 
 
-def _store_redactions(connection: Connection, made: Made, queued: AbstractContextManager[None], info: Any) -> None:
+def _store_redactions(
+    connection: Connection, redactions: NewRedactions, queued: AbstractContextManager[None], info: Any
+) -> None:
     """Store the redactions that a transaction computed, after it and on its connection, without waiting for locks."""
     try:
         with queued, begin_immediate(connection), Session(bind=connection, info=info) as session:
-            store(session, made)
+            store_redactions(session, redactions)
     except (SQLAlchemyError, SwallowtailError) as fault:
         # The next reader computes them again.
         log.info("redactions_not_stored", reason=str(fault))

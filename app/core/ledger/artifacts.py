@@ -19,8 +19,15 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import bearable, to_json
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.payload_redaction.kept_values import is_fresh, make, note, read_text, shown_value, unseal_kept
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
+from swallowtail.app.core.payload_redaction.stored_redactions import (
+    decrypt_redaction,
+    is_fresh,
+    make_redaction,
+    note_redaction,
+    read_text,
+    shown_value,
+)
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.offload import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
@@ -50,7 +57,7 @@ class RedactedContent:
 
     media_type: str
     content: bytes
-    kept: dict[str, Any]
+    redaction: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class RedactedInput:
     #: The whole input as JSON.
     encoded: bytes
     #: The redaction to store if the input is small enough for its row; otherwise the content of its artifact.
-    kept: dict[str, Any] | None = None
+    redaction: dict[str, Any] | None = None
     apart: RedactedContent | None = None
 
 
@@ -72,7 +79,7 @@ def redact_input(encoded: bytes, rules: Rules, settings: Settings) -> RedactedIn
     payload = orjson.loads(encoded)
     own = rules if rules.hides_own else rules.hiding(payload)
     if len(encoded) <= settings.inline_input_bytes:
-        return RedactedInput(rules, own, encoded, kept=make(payload, own, encoded))
+        return RedactedInput(rules, own, encoded, redaction=make_redaction(payload, own, encoded))
     return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded))
 
 
@@ -93,7 +100,7 @@ def store_output(change: Change, settings: Settings, task: Task, output: Any) ->
         return None, None, None
     rules = rules_of(change.session, task)
     if len(encoded) <= settings.inline_output_bytes:
-        return output, None, make(output, rules, encoded)
+        return output, None, make_redaction(output, rules, encoded)
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
     row, reference = _make_row(change, settings, task, artifact_id, encoded, _redact(output, rules, encoded))
     if change.session.get(Artifact, artifact_id) is None:
@@ -115,7 +122,7 @@ def separate_input(change: Change, settings: Settings, task: Task, redacted: Red
         redacted = offload_by_size(change.session, len(encoded))(redact_input, encoded, rules, settings)
     task.secrets = remember_new(change.session, task, rules, redacted.own)
     if redacted.apart is None:
-        task.input_shown = redacted.kept
+        task.input_shown = redacted.redaction
         return None
     # No output has this id: a reader of outputs may not read inputs.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
@@ -129,7 +136,7 @@ def separate_schedule_input(
 ) -> Artifact | None:
     """Set the input of a new schedule, or a reference to it if it is too large; return the artifact, as above."""
     if redacted.apart is None:
-        schedule.input, schedule.input_shown = orjson.loads(redacted.encoded), redacted.kept
+        schedule.input, schedule.input_shown = orjson.loads(redacted.encoded), redacted.redaction
         return None
     artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
     row, reference = _make_row(change, settings, schedule, artifact_id, redacted.encoded, redacted.apart)
@@ -147,7 +154,7 @@ def _make_row(
     row.task_id, row.schedule_id = (owner.id, None) if isinstance(owner, Task) else (None, owner.id)
     row.size, row.sha256, row.created_at = len(shown.content), hashlib.sha256(shown.content).hexdigest(), change.now
     row.content, row.key_id = encrypt_bytes(keyring_of(change.session), artifact_id, encoded)
-    row.content_shown = shown.kept
+    row.content_shown = shown.redaction
     reference = {
         "id": artifact_id,
         "size": row.size,
@@ -187,19 +194,19 @@ def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
 
     def work() -> tuple[ArtifactContent, Any]:
         encoded = decrypt_bytes(keyring, row.id, row.content, row.key_id)
-        kept = unseal_kept(keyring, Artifact, row.id, "content_shown", stored)
-        is_new = not is_fresh(kept, rules, encoded)
+        redaction = decrypt_redaction(keyring, Artifact, row.id, "content_shown", stored)
+        is_new = not is_fresh(redaction, rules, encoded)
         if is_new:
-            kept = _redact(bearable(orjson.loads(encoded)), rules, encoded).kept
-        media_type, shown = _split(kept, encoded)
+            redaction = _redact(bearable(orjson.loads(encoded)), rules, encoded).redaction
+        media_type, shown = _split(redaction, encoded)
         digest = hashlib.sha256(shown).hexdigest()
         content = ArtifactContent(row.id, row.task_id, row.schedule_id, media_type, shown, digest)
-        return content, kept if is_new else None
+        return content, redaction if is_new else None
 
     content: ArtifactContent
     content, made = offload_by_size(session, len(row.content))(work)
     if made is not None:
-        note(session, Artifact, row.id, "content_shown", made)
+        note_redaction(session, Artifact, row.id, "content_shown", made)
     return content
 
 
@@ -220,18 +227,18 @@ def _find(session: Session, artifact_id: str) -> Artifact:
 
 def _redact(value: Any, rules: Rules, encoded: bytes) -> RedactedContent:
     """Redact an artifact's value, `encoded` as JSON."""
-    kept = make(value, rules, encoded)
-    if "as" in kept:
-        text = shown_value(kept, value)
+    redaction = make_redaction(value, rules, encoded)
+    if "as" in redaction:
+        text = shown_value(redaction, value)
         # As the text that is sent, which is not parsed again.
-        kept["as"] = text if isinstance(text, str) else to_json(text).decode()
-    return RedactedContent(*_split(kept, encoded), kept)
+        redaction["as"] = text if isinstance(text, str) else to_json(text).decode()
+    return RedactedContent(*_split(redaction, encoded), redaction)
 
 
-def _split(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
+def _split(redaction: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
     """Return the media type and the redacted bytes: text as it is, anything else as JSON."""
     is_text = encoded.startswith(b'"')
-    text: str | None = shown_value(kept, None)
+    text: str | None = shown_value(redaction, None)
     if text is None:
         return (TEXT, orjson.loads(encoded).encode()) if is_text else (JSON, encoded)
     return TEXT if is_text else JSON, text.encode()

@@ -15,8 +15,8 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, InvalidInput
 from swallowtail.app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.payload_redaction.kept_values import shown_value
 from swallowtail.app.core.payload_redaction.rules import rules_of
+from swallowtail.app.core.payload_redaction.stored_redactions import shown_value
 from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus, may_move

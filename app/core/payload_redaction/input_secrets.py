@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unseal_kept
+from swallowtail.app.core.payload_redaction.stored_redactions import decrypt_redaction, fingerprint, note_redaction
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.offload import offload_by_size
@@ -48,7 +48,7 @@ def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
     for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in learned]):
         fresh: dict[str, Rules] = offload_by_size(session, size)(_learn_all, sources, wanted)
         for task_id, own in fresh.items():
-            note(session, Task, task_id, "secrets", describe(wanted[task_id], own))
+            note_redaction(session, Task, task_id, "secrets", describe(wanted[task_id], own))
         learned |= fresh
     return learned
 
@@ -61,18 +61,18 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
 def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
     recognised: dict[str, Rules] = {}
     for task_id, text in rows:
-        own = _recognise(unseal_kept(keyring, Task, task_id, "secrets", text), wanted[task_id])
+        own = _recognise(decrypt_redaction(keyring, Task, task_id, "secrets", text), wanted[task_id])
         if own is not None:
             recognised[task_id] = own
     return recognised
 
 
-def _recognise(kept: Any, rules: Rules) -> Rules | None:
-    if not isinstance(kept, dict) or kept.get("by") != fingerprint(rules):
+def _recognise(stored: Any, rules: Rules) -> Rules | None:
+    if not isinstance(stored, dict) or stored.get("by") != fingerprint(rules):
         return None
-    if kept.get("mute"):
+    if stored.get("mute"):
         return replace(rules, values=(), mute=True)
-    return replace(rules, values=tuple(kept["values"])) if kept["values"] else rules
+    return replace(rules, values=tuple(stored["values"])) if stored["values"] else rules
 
 
 def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[list[_Source], int]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.events import bearable
-from swallowtail.app.core.payload_redaction.kept_values import show
+from swallowtail.app.core.payload_redaction.stored_redactions import show_payload
 from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.schemas.fields import view_row
@@ -38,8 +38,8 @@ def summarize_task(row: Task, rules: Rules) -> TaskSummary:
 def view_task(session: Session, row: Task, rules: Rules) -> TaskView:
     """Return the view of one row, redacted by `rules`."""
     # A reference to an artifact is shown as it is: its preview was redacted when it was stored.
-    payload = row.input if row.input_artifact_id is not None else show(session, row, "input", rules)
-    result = row.result if row.artifact_id is not None else show(session, row, "result", rules)
+    payload = row.input if row.input_artifact_id is not None else show_payload(session, row, "input", rules)
+    result = row.result if row.artifact_id is not None else show_payload(session, row, "result", rules)
     return {**summarize_task(row, rules), "input": payload, "result": result}
 
 
@@ -51,7 +51,7 @@ def summarize_step(row: Step, rules: Rules) -> StepSummary:
 
 def view_step(session: Session, row: Step, rules: Rules) -> StepView:
     """Return the view of one row, redacted by `rules`."""
-    output = row.output if row.artifact_id is not None else show(session, row, "output", rules)
+    output = row.output if row.artifact_id is not None else show_payload(session, row, "output", rules)
     return {**summarize_step(row, rules), "output": output}
 
 
@@ -77,5 +77,5 @@ def summarize_schedule(row: Schedule, rules: Rules) -> ScheduleSummary:
 def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView:
     """Return the view of one row, redacted by `rules`."""
     is_reference = row.input_artifact_id is not None
-    payload = row.input if is_reference else show(session, row, "input", replace(rules, hides_own=True))
+    payload = row.input if is_reference else show_payload(session, row, "input", replace(rules, hides_own=True))
     return {**summarize_schedule(row, rules), "input": payload}

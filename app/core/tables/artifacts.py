@@ -26,7 +26,7 @@ class Artifact(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     content: Mapped[bytes] = mapped_column(LargeBinary)
-    #: The redacted content (see `core/payload_redaction/kept_values`), as the text that is sent.
+    #: The redacted content (see `core/payload_redaction/stored_redactions`), as the text that is sent.
     content_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: Id of the key that encrypted the content; None if it is not encrypted.
     key_id: Mapped[str | None] = mapped_column(String(64))

@@ -21,7 +21,7 @@ class Schedule(Base):
     name: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(100))
     input: Mapped[Any] = mapped_column(JSON)
-    #: The redacted input (see `core/payload_redaction/kept_values`).
+    #: The redacted input (see `core/payload_redaction/stored_redactions`).
     input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: The artifact of an input that is too large for the row.
     input_artifact_id: Mapped[str | None] = mapped_column(String(36))

@@ -21,7 +21,7 @@ class Duty(Base):
 
 
 class Deployment(Base):
-    """One row: the identity in the names of this deployment's channels, keys and queues (`core/deployment_identity`)."""
+    """One row: the identity in the names of channels, keys and queues (`core/deployment_identity`)."""
 
     __tablename__ = "deployment"
 

@@ -38,7 +38,7 @@ class Task(Base):
     kind: Mapped[str] = mapped_column(String(100))
     title: Mapped[str] = mapped_column(String(200))
     input: Mapped[Any] = mapped_column(JSON)
-    #: The redacted input (see `core/payload_redaction/kept_values`), and the texts of its secret fields
+    #: The redacted input (see `core/payload_redaction/stored_redactions`), and the texts of its secret fields
     #: (see `core/payload_redaction/input_secrets`).
     input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     secrets: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
@@ -61,7 +61,7 @@ class Task(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(Moment)
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
-    #: The redacted result (see `core/payload_redaction/kept_values`).
+    #: The redacted result (see `core/payload_redaction/stored_redactions`).
     result_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: The artifact of a result that is too large for the row.
     artifact_id: Mapped[str | None] = mapped_column(String(36))
@@ -119,7 +119,7 @@ class Step(Base):
     #: The agent's message at the end of the step, if any.
     message: Mapped[str | None] = mapped_column(Text)
     output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
-    #: The redacted output (see `core/payload_redaction/kept_values`).
+    #: The redacted output (see `core/payload_redaction/stored_redactions`).
     output_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: The artifact of an output that is too large for the row.
     artifact_id: Mapped[str | None] = mapped_column(String(36))

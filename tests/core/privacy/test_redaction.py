@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swallowtail.app.core.payload_redaction.kept_values import fingerprint
+from swallowtail.app.core.payload_redaction.stored_redactions import fingerprint
 from swallowtail.app.core.privacy.redaction import redact, redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules, schema_names
 
@@ -195,7 +195,7 @@ def test_a_schema_marks_secret_fields_itself_in_lists_and_by_reference() -> None
 
 EQUALLY_LONG = [f"{letter}-secret" for letter in "fbdaec"]
 _PRINT_FINGERPRINT = """
-from swallowtail.app.core.payload_redaction.kept_values import fingerprint
+from swallowtail.app.core.payload_redaction.stored_redactions import fingerprint
 from swallowtail.app.core.privacy.redaction_rules import Rules
 print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
 """

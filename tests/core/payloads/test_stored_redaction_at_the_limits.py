@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.app.core.events import now, to_json
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.payload_redaction.kept_values import shown_value
+from swallowtail.app.core.payload_redaction.stored_redactions import shown_value
 from swallowtail.app.core.queries.rows import read_schedule, read_task
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.schemas.tasks import NewTask

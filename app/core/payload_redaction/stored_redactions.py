@@ -25,8 +25,8 @@ from swallowtail.app.core.tables.column_encryption import decrypt_value, encrypt
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark
 
 #: Key in `Session.info` of the redactions to store, by model, id and column.
-MADE = "made"
-Made = dict[tuple[type[Base], str, str], Any]
+NEW_REDACTIONS = "new_redactions"
+NewRedactions = dict[tuple[type[Base], str, str], Any]
 
 _OF, _AS = "of", "as"
 _PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.secret.pattern) for one in (*PATTERNS, EMAIL)])).encode())
@@ -41,32 +41,32 @@ def fingerprint(rules: Rules) -> str:
     return digest.hexdigest()
 
 
-def make(value: Any, rules: Rules, encoded: bytes) -> dict[str, Any]:
+def make_redaction(value: Any, rules: Rules, encoded: bytes) -> dict[str, Any]:
     """Return the redaction to store of a value, `encoded` as JSON."""
     redacted = redact(value, rules.hiding(value) if rules.hides_own else rules, encoded)
-    kept = {_OF: _hash(encoded, rules)}
-    return kept if redacted == value else {**kept, _AS: redacted}
+    redaction = {_OF: _hash(encoded, rules)}
+    return redaction if redacted == value else {**redaction, _AS: redacted}
 
 
-def is_fresh(kept: Any, rules: Rules, encoded: bytes) -> bool:
+def is_fresh(redaction: Any, rules: Rules, encoded: bytes) -> bool:
     """Return whether a stored redaction is of this value, `encoded` as JSON, and of these rules."""
-    return isinstance(kept, dict) and kept.get(_OF) == _hash(encoded, rules)
+    return isinstance(redaction, dict) and redaction.get(_OF) == _hash(encoded, rules)
 
 
-def shown_value(kept: Any, value: Any) -> Any:
+def shown_value(redaction: Any, value: Any) -> Any:
     """Return the redacted value from its stored redaction; the value itself if there is none."""
-    return value if kept is None else kept.get(_AS, value)
+    return value if redaction is None else redaction.get(_AS, value)
 
 
-def show(session: Session, row: Any, column: str, rules: Rules) -> Any:
+def show_payload(session: Session, row: Any, column: str, rules: Rules) -> Any:
     """Return a row's redacted payload, stored or computed. `row` may be of another session."""
     value, name = getattr(row, column), f"{column}_shown"
     if value is None:
         return None
     find = _stored_reader(session, row, name)
-    shown, made = offload_for(session, value)(_show, value, rules, find)
-    if made is not None:
-        note(session, type(row), row.id, name, made)
+    shown, new = offload_for(session, value)(_show, value, rules, find)
+    if new is not None:
+        note_redaction(session, type(row), row.id, name, new)
     return shown
 
 
@@ -76,36 +76,36 @@ def _show(value: Any, rules: Rules, find: Callable[[], Any]) -> tuple[Any, Any]:
     encoded = to_json(value)
     if is_mark(value):
         return redact(value, rules, encoded), None
-    kept = find()
-    if is_fresh(kept, rules, encoded):
-        return shown_value(kept, value), None
-    made = make(value, rules, encoded)
-    return shown_value(made, value), made
+    redaction = find()
+    if is_fresh(redaction, rules, encoded):
+        return shown_value(redaction, value), None
+    new = make_redaction(value, rules, encoded)
+    return shown_value(new, value), new
 
 
-def note(session: Session, model: type[Base], row_id: str, column: str, kept: Any) -> None:
+def note_redaction(session: Session, model: type[Base], row_id: str, column: str, redaction: Any) -> None:
     """Schedule a redaction to be stored after the transaction of this session."""
-    made: Made = session.info.setdefault(MADE, {})
-    made[model, row_id, column] = kept
+    redactions: NewRedactions = session.info.setdefault(NEW_REDACTIONS, {})
+    redactions[model, row_id, column] = redaction
 
 
-def store(session: Session, made: Made) -> None:
+def store_redactions(session: Session, redactions: NewRedactions) -> None:
     """Store redactions with the rows that still exist, except rows that are locked."""
     keyring = keyring_of(session)
-    for model, column in {(model, column) for model, _, column in made}:
+    for model, column in {(model, column) for model, _, column in redactions}:
         table: Any = model.__table__
-        fresh = {row_id: kept for (kind, row_id, name), kept in made.items() if (kind, name) == (model, column)}
+        fresh = {row_id: new for (kind, row_id, name), new in redactions.items() if (kind, name) == (model, column)}
         free = select(table.c.id).where(table.c.id.in_(fresh)).with_for_update(skip_locked=True)
         rows = [
-            {"row": row_id, "kept": encrypt_value(keyring, model, row_id, column, fresh[row_id])}
+            {"row": row_id, "redaction": encrypt_value(keyring, model, row_id, column, fresh[row_id])}
             for row_id in session.scalars(free)
         ]
         if rows:
-            statement = update(table).where(table.c.id == bindparam("row")).values({column: bindparam("kept")})
+            statement = update(table).where(table.c.id == bindparam("row")).values({column: bindparam("redaction")})
             session.connection().execute(statement, rows)
 
 
-def unseal_kept(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
+def decrypt_redaction(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
     """Return a stored redaction; None if it cannot be decrypted. `stored` is the text of its column."""
     try:
         return None if stored is None else decrypt_value(keyring, model, row_id, column, deserialize(stored))
@@ -122,7 +122,7 @@ def _stored_reader(session: Session, row: Any, name: str) -> Callable[[], Any]:
     if name in row.__dict__:
         return partial(row.__dict__.get, name)
     text = read_text(session, type(row), row.id, name)
-    return partial(unseal_kept, keyring_of(session), type(row), row.id, name, text)
+    return partial(decrypt_redaction, keyring_of(session), type(row), row.id, name, text)
 
 
 def read_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
