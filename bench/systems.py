@@ -21,7 +21,7 @@ from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.app.core.services.instances import create_instance
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"

@@ -16,7 +16,7 @@ from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.library_check import RELEASE, check_libraries
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.workers.registry import catalogue
 
 
@@ -47,7 +47,7 @@ def create_demo(settings: Settings) -> None:
     """Create the demo instance unless it exists."""
     runtime = Runtime.build(join(settings))
     try:
-        task_service.create_instance(runtime, "Demo", settings.demo_instance)
+        create_instance(runtime, "Demo", settings.demo_instance)
         sys.stdout.write(f"release: created the instance {settings.demo_instance}\n")
     except Conflict:
         sys.stdout.write(f"release: the instance {settings.demo_instance} exists\n")

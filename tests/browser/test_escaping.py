@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services import schedules as schedule_service
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from tests.browser.page_actions import InstancePages
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
@@ -134,7 +134,7 @@ def test_a_message_and_an_error_are_shown_as_text(
 def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, pages: InstancePages) -> None:
     runtime, name = pages.deployment.runtime(), line_of(payload)
     with careful(pages.page):
-        instance = pages.instance = task_service.create_instance(runtime, name)["id"]
+        instance = pages.instance = create_instance(runtime, name)["id"]
         schedule = NewSchedule(name=name, kind="echo", input={"message": payload}, interval_seconds=86_400)
         schedule_service.add_schedule(runtime, instance, schedule)
         pages.page.goto(f"{pages.url}/instances/{instance}/schedules")

@@ -24,7 +24,7 @@ from swallowtail.app.core.ledger.transitions import lock_task, move
 from swallowtail.app.core.process.offload import OFFLOAD, Offload
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.tasks import Outbox, Task
 from tests.core.domain_reads import DomainReads

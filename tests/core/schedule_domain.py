@@ -20,7 +20,7 @@ from swallowtail.app.core.queries.rows import list_slots, list_tasks, read_sched
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.schemas.tasks import TaskView
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import add_schedule
 from tests.harness.settings import make_settings
@@ -60,7 +60,7 @@ class Bench:
             session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
             session.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": latest_revision()})
         register(self.runtime.db, [ECHO])
-        task_service.create_instance(self.runtime, "Demo", "demo")
+        create_instance(self.runtime, "Demo", "demo")
 
     def add(self, at: str, *, instance_id: str = "demo", **fields: Any) -> ScheduleView:
         """Add a schedule at this moment, by default with the name `plan`."""

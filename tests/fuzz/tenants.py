@@ -11,6 +11,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import Membership
 from swallowtail.app.core.tables.instances import Instance
 from tests.web.app_fixture import CARD
@@ -38,7 +39,7 @@ class Tenants(CallersApp):
     def restore(self) -> None:
         """Restore the rows that the owner may have deleted."""
         if self.request("owner", "GET", "/api/v1/instances/acme").status_code != 200:
-            task_service.create_instance(self.rt, "Acme", "acme")
+            create_instance(self.rt, "Acme", "acme")
             with self.rt.db.write() as session:
                 for role in Role:
                     session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))

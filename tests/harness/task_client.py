@@ -13,6 +13,7 @@ from swallowtail.app.core.queries import rows
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: Statuses that a task does not leave by itself.
@@ -46,7 +47,7 @@ class TaskClient(ABC):
     def new_instance(self, name: str = "Test") -> str:
         """Create an instance; its id."""
         self._instances += 1
-        return task_service.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
+        return create_instance(self.runtime(), f"{name} {self._instances}")["id"]
 
     def submit(self, instance_id: str, kind: str, payload: object, **more: Any) -> str:
         """Submit a task by the service; returns its id. `more` has arguments of `NewTask`, or an `idempotency_key`."""

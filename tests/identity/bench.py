@@ -17,7 +17,7 @@ from swallowtail.app.core.identity.sessions import SignedIn, sign_in
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.roles import Role
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from tests.harness.settings import make_settings
@@ -43,7 +43,7 @@ class Bench:
         with self.rt.db.read() as session:
             is_new = not users.has_users(session)
         if is_new:
-            task_service.create_instance(self.rt, "Mine", "mine")
+            create_instance(self.rt, "Mine", "mine")
 
     def add(self, name: str = "ann", *, is_superuser: bool = False, role: Role | None = None) -> str:
         """Create a user; return the id."""

@@ -23,6 +23,7 @@ from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.web.request import current_caller
@@ -64,7 +65,7 @@ class CallersApp:
         self.caller = ANONYMOUS
         monkeypatch.setattr(current_caller, "identify", lambda: self.caller)
         for name in ("acme", "other"):
-            task_service.create_instance(self.rt, name.title(), name)
+            create_instance(self.rt, name.title(), name)
         self.task_id = self.new_task()
         self.other_task_id = self.new_task("other")
         self.actors = self._create_actors()

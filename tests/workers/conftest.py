@@ -13,7 +13,7 @@ from swallowtail.app.core.events import EventRecord, LiveState, TextPiece
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.signals import event_recorded, progressed, text_produced
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.interrupts import Interrupts

@@ -1,4 +1,4 @@
-"""Stop 2 of 12: Creates instances, and submits, cancels and retries tasks, for every entry point.
+"""Stop 2 of 12: Submits, cancels and retries tasks, for every entry point.
 
 Each action is one transaction, which checks the caller's permission with the rows that it reads.
 """
@@ -17,14 +17,11 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.errors import NotFound, SwallowtailError
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.ledger.instances import add_instance
 from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.offload import OFFLOAD, looks_small
 from swallowtail.app.core.queries.views import view_task
-from swallowtail.app.core.schemas.fields import view_row
-from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import NewTask, TaskView, WarningView
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
@@ -45,25 +42,6 @@ class ActionResult:
     epoch: str
     created: bool = False
     warnings: tuple[WarningView, ...] = ()
-
-
-def create_instance(context: CallContext, name: str, instance_id: str | None = None) -> InstanceView:
-    """Create an instance. A user who creates it becomes its owner.
-
-    Raises:
-        InvalidInput, Conflict: the name or the id is invalid, or the id is taken.
-        TooMany: the caller has created as many as one user may.
-        Unauthenticated, Forbidden: see `require_outside`.
-    """
-    epoch, own_id = uuid.uuid4().hex[:16], uuid.uuid4().hex
-
-    def work(change: Change) -> InstanceView:
-        change.require_outside(Act.CREATE_INSTANCE)
-        title = check_line(name, "name", longest=200)
-        chosen = own_id if instance_id is None else check_instance_id(instance_id, "id")
-        return view_row(InstanceView, add_instance(change, title, chosen, epoch, context.settings.max_user_instances))
-
-    return context.commit(work)
 
 
 def submit(

@@ -12,7 +12,7 @@ from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.queries.snapshot import SnapshotLimits
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services import instances as instance_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import EventQuery, NewInstance, PageQuery
@@ -45,7 +45,7 @@ def list_instances(query: PageQuery) -> Response:
 @bp.doc(responses=[409])
 def create_instance(body: NewInstance) -> Response:
     """Create an instance"""
-    view = task_service.create_instance(act(), body.name, body.id)
+    view = instance_service.create_instance(act(), body.name, body.id)
     return write_json(view, 201, {"Location": f"/api/v1/instances/{view['id']}"})
 
 

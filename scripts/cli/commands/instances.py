@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson
@@ -51,5 +51,5 @@ def create(
 ) -> None:
     """Create an instance."""
     with open_runtime() as runtime:
-        created = task_service.create_instance(runtime, name, instance_id)
+        created = create_instance(runtime, name, instance_id)
     print_result(created, f"Created {created['name']}.", as_json)

@@ -14,7 +14,7 @@ from swallowtail.app.core.audit.writer import SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import Policy, prune
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import User
 from tests.core.audit.audit_chain import ANN, BOB, verdict, write
 from tests.core.domain import Domain
@@ -24,7 +24,7 @@ from tests.web.limits.test_token_bucket import Clock
 def test_an_action_is_written_with_its_actor_and_address(domain: Domain) -> None:
     with domain.db.write() as session:
         session.add(User(id="u1", name="ann", created_at=now()))
-    task_service.create_instance(domain.rt.by(ANN), "Mine", "mine")
+    create_instance(domain.rt.by(ANN), "Mine", "mine")
     with domain.db.read() as session:
         entries, _ = list_entries(session, "mine", AuditFilter(), limit=5)
         assert [(e["action"], e["actor_name"], e["address"]) for e in entries] == [

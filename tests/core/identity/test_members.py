@@ -15,7 +15,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.permission_version import read_version
 from swallowtail.app.core.security.roles import Role
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from tests.harness.settings import make_settings
@@ -30,7 +30,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     create_tables(runtime.db.engine)
     with runtime.db.write() as session:
         session.add_all(User(id=name, name=name, created_at=now()) for name in PEOPLE)
-    task_service.create_instance(by(runtime, "ann"), "Mine", "mine")
+    create_instance(by(runtime, "ann"), "Mine", "mine")
     yield runtime
     runtime.close()
 
@@ -151,7 +151,7 @@ def test_an_owner_cannot_find_out_which_names_exist(runtime: Runtime) -> None:
     assert set_member(ann, "mine", "0b7a2c9e-53f4", "viewer")["name"] == "zoe"
     assert set_member(ann, "mine", "zoe", "operator")["role"] == "operator"
     # Users who share one instance may know the name in another.
-    task_service.create_instance(ann, "Other", "other")
+    create_instance(ann, "Other", "other")
     assert set_member(ann, "other", "zoe", "viewer")["role"] == "viewer"
     # A superuser manages the users, and may know all names.
     boss = runtime.by(Caller(Actor("user", "cid", "cid", user_id="cid", is_superuser=True), "rest"))

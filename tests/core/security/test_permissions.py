@@ -17,7 +17,7 @@ from swallowtail.app.core.security.actors import ANONYMOUS, SYSTEM, Actor, Calle
 from swallowtail.app.core.security.permissions import require, require_outside
 from swallowtail.app.core.security.roles import LEAST_ROLE, Act, Role
 from swallowtail.app.core.security.visibility import visible
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.instances import Instance
@@ -33,7 +33,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     runtime = Runtime.build(make_settings(var_dir=tmp_path))
     create_tables(runtime.db.engine)
     for name in ("mine", "theirs"):
-        task_service.create_instance(runtime, name, name)
+        create_instance(runtime, name, name)
     with runtime.db.write() as session:
         session.add(User(id="u1", name="ann", created_at=now()))
     yield runtime
@@ -134,7 +134,7 @@ def test_superusers_alone_keep_users(runtime: Runtime) -> None:
 
 def test_the_creator_of_an_instance_owns_it_and_it_is_audited(runtime: Runtime) -> None:
     mine = runtime.by(Caller(USER, "rest", "192.0.2.1"))
-    task_service.create_instance(mine, "New", "new")
+    create_instance(mine, "New", "new")
     with runtime.db.read() as session:
         require(session, USER, Act.DELETE, "new")
         entries = session.scalars(select(AuditEntry)).all()

@@ -19,6 +19,7 @@ from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.instances import Instance
 from tests.core.schedule_domain import Bench, open_bench
 from tests.harness.servers import RedisServer
@@ -103,7 +104,7 @@ def test_a_cursor_older_than_the_log_is_reset_unless_all_was_requested(bench: Be
 
 
 def test_what_is_not_in_the_instance_is_not_found(bench: Bench) -> None:
-    task_service.create_instance(bench.runtime, "Other", "other")
+    create_instance(bench.runtime, "Other", "other")
     elsewhere = submit(bench, "other")
 
     for follower in (Follower(bench.runtime, "nobody"), Follower(bench.runtime, "demo", task_id=elsewhere)):

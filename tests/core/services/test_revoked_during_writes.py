@@ -21,8 +21,9 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.actors import Actor, Caller
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.services.schedules import add_schedule, remove_schedule
-from swallowtail.app.core.services.tasks import create_instance, submit
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.tables.schedules import Schedule
 from tests.core.conftest import NewDomain

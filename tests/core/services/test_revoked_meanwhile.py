@@ -20,8 +20,9 @@ from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services.instance_policy import put_policy
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.services.schedules import add_schedule, pause_schedule
-from swallowtail.app.core.services.tasks import cancel, create_instance, retry, submit
+from swallowtail.app.core.services.tasks import cancel, retry, submit
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain

@@ -11,6 +11,7 @@ from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound, Swallo
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.validation import check_instance_id
 from tests.core.domain import ERROR, Domain
 
@@ -253,12 +254,12 @@ def test_a_step_to_retry_from_must_be_one(agents: Domain, step: Any) -> None:
 
 
 def test_an_instance_is_created_with_an_id_of_the_callers_or_a_new_one(agents: Domain) -> None:
-    named = task_service.create_instance(agents.rt, "  Named  ", "my_own-1")
+    named = create_instance(agents.rt, "  Named  ", "my_own-1")
     assert (named["id"], named["name"], named["seq"]) == ("my_own-1", "Named", 0)
-    fresh = task_service.create_instance(agents.rt, "Fresh")
+    fresh = create_instance(agents.rt, "Fresh")
     assert check_instance_id(fresh["id"]) == fresh["id"]
     with pytest.raises(Conflict) as refused:
-        task_service.create_instance(agents.rt, "Again", "my_own-1")
+        create_instance(agents.rt, "Again", "my_own-1")
     assert refused.value.field == "id"
 
 
@@ -269,5 +270,5 @@ def test_an_instance_is_created_with_an_id_of_the_callers_or_a_new_one(agents: D
 )  # fmt: skip
 def test_a_bad_name_or_id_of_an_instance_is_refused(agents: Domain, name: Any, instance_id: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        task_service.create_instance(agents.rt, name, instance_id)
+        create_instance(agents.rt, name, instance_id)
     assert refused.value.field == field

@@ -14,7 +14,7 @@ from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import WebApp, expect_json, expect_problem
@@ -88,7 +88,7 @@ def test_those_that_come_at_once_are_counted_too(open_web_app: Open) -> None:
     def create(number: int) -> None:
         barrier.wait()
         try:
-            task_service.create_instance(acting, f"I{number}")
+            create_instance(acting, f"I{number}")
         except TooMany as refusal:
             refused.append(refusal)
 

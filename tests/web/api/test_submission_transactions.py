@@ -18,7 +18,7 @@ from swallowtail.app.core.identity.users import user_actor
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
-from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import User
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD

@@ -13,7 +13,7 @@ import pytest
 from swallowtail.app.core.identity import api_tokens, members, users
 from swallowtail.app.core.schemas.identities import NewFrontEndToken
 from swallowtail.app.core.security.roles import Act, Role
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import WebApp, expect_json, expect_problem
@@ -107,7 +107,7 @@ def test_a_tokens_secret_is_not_on_the_page(callers_app: CallersApp) -> None:
 
 
 def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
-    mine = task_service.create_instance(callers_app.rt, EVIL, "evil")["id"]
+    mine = create_instance(callers_app.rt, EVIL, "evil")["id"]
     members.set_member(callers_app.rt, mine, "owner", "owner")
     api_tokens.issue_front_end(callers_app.rt, callers_app.web_app.web.tokens, mine, NewFrontEndToken(name=EVIL))
     path = f"/api/v1/instances/{mine}/policy"
@@ -170,7 +170,7 @@ def test_requests_of_the_page_need_its_csrf_token(tmp_path: Path) -> None:
     options: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
     web_app = WebApp(make_settings(var_dir=tmp_path, **options))
     _, ben = (users.create_user(web_app.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
-    task_service.create_instance(web_app.rt, "Acme", "acme")
+    create_instance(web_app.rt, "Acme", "acme")
     members.set_member(web_app.rt, "acme", "ann", Role.OWNER)
     sign_in(web_app.client)
     page = web_app.client.get(PAGE)

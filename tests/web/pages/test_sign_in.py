@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.security.roles import Role
-from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.web.pages.login import find_own_path
 from tests.harness.settings import make_settings
@@ -250,7 +250,7 @@ def test_there_is_no_sign_in_where_none_is_required(open_web_app: Callable[..., 
     ("role", "shown"), [(Role.VIEWER, False), (Role.OPERATOR, True), (Role.ADMIN, True), (Role.OWNER, True)]
 )
 def test_menus_show_what_the_role_allows(web_app: WebApp, role: Role, shown: bool) -> None:
-    task_service.create_instance(web_app.rt, "Acme", "acme")
+    create_instance(web_app.rt, "Acme", "acme")
     with web_app.rt.db.write() as session:
         ann = session.query(User).filter_by(name="ann").one()
         session.add(Membership(instance_id="acme", user_id=ann.id, role=role.value, created_at=now()))

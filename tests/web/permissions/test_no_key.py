@@ -14,7 +14,7 @@ from swallowtail.app.core.identity import api_tokens, users
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.roles import Role
-from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.settings import make_settings
 from tests.harness.signed_tokens import sign_token
