@@ -53,10 +53,10 @@ class CheckedAMQP(AMQP):
     Connection = CheckedConnection
 
 
-def worker_settings(chosen: Settings) -> dict[str, Any]:
+def worker_settings(current: Settings) -> dict[str, Any]:
     """Return the whole Celery configuration."""
     return {
-        **broker_settings(chosen),
+        **broker_settings(current),
         "include": ["swallowtail.workers.run_task", "swallowtail.workers.receivers"],
         "result_backend": None,
         "result_accept_content": ["json"],
@@ -65,11 +65,11 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
         # Only Redis supports this; elsewhere a reserved message is recovered like a lost one.
-        "worker_disable_prefetch": not chosen.broker.startswith(("amqp", "pyamqp")),
+        "worker_disable_prefetch": not current.broker.startswith(("amqp", "pyamqp")),
         "worker_pool": "prefork",
         "worker_consumer": "swallowtail.workers.broker.message_check:CheckedConsumer",
-        "worker_concurrency": chosen.worker_concurrency,
-        "worker_max_tasks_per_child": chosen.worker_max_runs or None,
+        "worker_concurrency": current.worker_concurrency,
+        "worker_max_tasks_per_child": current.worker_max_runs or None,
         # On a busy machine, children start slowly.
         "worker_proc_alive_timeout": 60.0,
         # Redis may be away for any time.

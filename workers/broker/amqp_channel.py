@@ -82,8 +82,8 @@ def _clean_delivery(content: bytes) -> bytes:
         loads(_PARTS, content, len(_DELIVER))
     except ValueError:
         # The length and text of the consumer tag, eight bytes of delivery tag, one byte for redelivered.
-        kept = len(_DELIVER) + 1 + content[len(_DELIVER)] + 8 + 1
-        return content[:kept] + b"\0\0"
+        prefix = len(_DELIVER) + 1 + content[len(_DELIVER)] + 8 + 1
+        return content[:prefix] + b"\0\0"
     return content
 
 

@@ -38,12 +38,12 @@ def restore(before: _State) -> None:
     if logging.root.manager.disable != before.disable:
         logging.disable(before.disable)
     for logger in _loggers():
-        state, wanted = _read(logger), before.loggers.get(logger)
-        if wanted is None:
+        state, target = _read(logger), before.loggers.get(logger)
+        if target is None:
             silent = tuple(each for each in state[3] if isinstance(each, logging.NullHandler))
-            wanted = (logging.NOTSET, True, False, silent, ())
-        if state != wanted:
-            _set(logger, wanted)
+            target = (logging.NOTSET, True, False, silent, ())
+        if state != target:
+            _set(logger, target)
     for handler, (level, formatter, filters) in before.handlers.items():
         handler.level, handler.formatter, handler.filters[:] = level, formatter, filters
     if structlog.get_config() != before.structlog:

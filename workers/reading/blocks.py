@@ -52,5 +52,5 @@ class Bounds:
 def clean(text: str) -> str:
     """Return `text` on one line, without control and formatting characters."""
     text = _WRAPPED.sub("", text)
-    kept = (char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else " " for char in text)
-    return " ".join("".join(kept).split())
+    plain = (char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else " " for char in text)
+    return " ".join("".join(plain).split())

@@ -173,8 +173,10 @@ class _HtmlPage:
         text = clean("".join(self._words)).removesuffix("¶").strip(" –") if self._words else ""
         if self._level == 1 and not text:
             text = self._picture
-        kept = text and not is_head and (self._level or not (self._is_navigation(text) or 2 * self._code > len(text)))
-        if kept:
+        is_block = (
+            text and not is_head and (self._level or not (self._is_navigation(text) or 2 * self._code > len(text)))
+        )
+        if is_block:
             block = Block(self._kind(), text, self._level)
             self.blocks.append(block)
             if any(self._count[name] for name in MAIN):

@@ -24,7 +24,7 @@ def read_markdown(source: str) -> tuple[str, list[Block], bool]:
     title, source = split_front(source.replace("\r\n", "\n").replace("\r", "\n"))
     page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(make_plain(source))
     _, blocks, cut = read_html(page)
-    blocks = [made for block in blocks for made in without_dialect(block)]
+    blocks = [part for block in blocks for part in without_dialect(block)]
     return title, blocks if any(block.level for block in blocks) else _with_headings(blocks), cut
 
 
@@ -67,12 +67,12 @@ def _read_fields(lines: list[str], *, is_first: bool) -> list[Block]:
 
 def _with_headings(blocks: list[Block]) -> list[Block]:
     """Return the blocks; without marked headings, short single lines become headings, as in plain text."""
-    made: list[Block] = []
+    result: list[Block] = []
     for block, following in zip_longest(blocks, blocks[1:]):
         if block.kind == "paragraph" and following is not None and looks_like_heading(block.text):
-            block = Block("heading", block.text, 2 if made else 1)
-        made.append(block)
-    return made
+            block = Block("heading", block.text, 2 if result else 1)
+        result.append(block)
+    return result
 
 
 def looks_like_heading(line: str) -> bool:

@@ -51,7 +51,7 @@ def split_front(source: str) -> tuple[str, str]:
 
 def make_plain(source: str) -> str:
     """Return Markdown without non-standard parts: footnotes, abbreviations, boxes, formulas and HTML comments."""
-    kept: list[str] = []
+    lines_left: list[str] = []
     fence, depth, in_note = "", 0, False
     for line in _FORMULA.sub("", _without_comments(source)).split("\n"):
         line, depth = _dedent(line, depth)
@@ -61,17 +61,17 @@ def make_plain(source: str) -> str:
                 fence = mark[1]
             elif mark and line.strip().startswith(fence):
                 fence = ""
-            kept.append(line)
+            lines_left.append(line)
             continue
         in_note = _NOTE.match(line) is not None or (in_note and (not line.strip() or line[:1] in " \t"))
         if in_note or _ABBREVIATION.match(line):
-            kept.append("")
+            lines_left.append("")
         elif _BOX.match(line):
             depth += 1
-            kept.append("")
+            lines_left.append("")
         else:
-            kept += _apart(line, kept[-1] if kept else "")
-    return "\n".join(kept)
+            lines_left += _apart(line, lines_left[-1] if lines_left else "")
+    return "\n".join(lines_left)
 
 
 def _dedent(line: str, depth: int) -> tuple[str, int]:
@@ -102,7 +102,7 @@ def without_dialect(block: Block) -> list[Block]:
     if _DROPPED.match(block.text):
         return []
     text = block.text
-    for pattern, kept in _INLINE:
-        text = pattern.sub(kept, text)
+    for pattern, replacement in _INLINE:
+        text = pattern.sub(replacement, text)
     text = clean(text)
     return [Block(block.kind, text, block.level)] if text else []

@@ -59,12 +59,12 @@ def read_docx(body: bytes, bounds: Bounds) -> tuple[str, list[Block], bool]:
             if sum(member.file_size for member in members) > bounds.unpacked:
                 raise UnreadableError(f"it unpacks to more than {bounds.unpacked} bytes")
             title = _docx_title(packed)
-        made = mammoth.convert_to_html(
+        html = mammoth.convert_to_html(
             io.BytesIO(body), style_map=_STYLES, convert_image=_no_image, external_file_access=False
         )
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, SyntaxError) as problem:
         raise UnreadableError(f"the Word document is broken: {_first_line(problem)}") from None
-    _, blocks, cut = read_html(made.value)
+    _, blocks, cut = read_html(html.value)
     return title, blocks, cut
 
 
@@ -114,12 +114,12 @@ def without_frames(pages: list[list[str]]) -> list[list[str]]:
     def is_frame(line: str) -> bool:
         return _key(line) in often or _PAGE_NUMBER.fullmatch(line) is not None
 
-    made = []
+    bodies = []
     for lines in pages:
         first = next((place for place, line in enumerate(lines[:_EDGE]) if not is_frame(line)), min(_EDGE, len(lines)))
         last = next((place for place, line in enumerate(lines[: -_EDGE - 1 : -1]) if not is_frame(line)), _EDGE)
-        made.append(lines[first : max(first, len(lines) - last)])
-    return made
+        bodies.append(lines[first : max(first, len(lines) - last)])
+    return bodies
 
 
 def _key(line: str) -> str:

@@ -76,9 +76,9 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
 
 def _within(reading: Reading, bounds: Bounds) -> Reading:
     """Return the reading without the blocks beyond the limit."""
-    kept = tuple(_first(reading.blocks, bounds.characters))
-    whole = sum(len(block.text) for block in kept) == sum(len(block.text) for block in reading.blocks)
-    return Reading(reading.format, reading.title[:LONGEST_TITLE], kept, reading.cut or not whole)
+    blocks = tuple(_first(reading.blocks, bounds.characters))
+    whole = sum(len(block.text) for block in blocks) == sum(len(block.text) for block in reading.blocks)
+    return Reading(reading.format, reading.title[:LONGEST_TITLE], blocks, reading.cut or not whole)
 
 
 def _first(blocks: Iterable[Block], characters: int) -> Iterable[Block]:

@@ -12,7 +12,7 @@ Rules = tuple[tuple[re.Pattern[str], str], ...]
 
 
 def _rules(*pairs: tuple[str, str]) -> Rules:
-    return tuple((re.compile(pattern, re.MULTILINE | re.IGNORECASE), kept) for pattern, kept in pairs)
+    return tuple((re.compile(pattern, re.MULTILINE | re.IGNORECASE), replacement) for pattern, replacement in pairs)
 
 
 #: Lines that are not text, by language.
@@ -98,8 +98,8 @@ def _without_tables(source: str) -> str:
 
 
 def _apply(rules: Rules, text: str) -> str:
-    for pattern, kept in rules:
-        text = pattern.sub(kept, text)
+    for pattern, replacement in rules:
+        text = pattern.sub(replacement, text)
     return text
 
 

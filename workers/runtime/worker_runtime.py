@@ -85,9 +85,9 @@ def close_runtime() -> None:
 def short_lived_runtime() -> Iterator[Runtime]:
     """Yield a runtime for the main process, which soon raises Unavailable when the database is away: the pool waits."""
     patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
-    chosen = deployment_settings().model_copy(update={"database_wait": patience})
+    patient = deployment_settings().model_copy(update={"database_wait": patience})
     # The pool forks soon: a lock that another thread holds would stay locked in the child.
-    short = Runtime.build(chosen, has_publisher_thread=False)
+    short = Runtime.build(patient, has_publisher_thread=False)
     _runtimes[os.getpid()] = short
     try:
         yield short

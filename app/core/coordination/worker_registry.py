@@ -39,8 +39,8 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
 
 def retire(db: Database, worker_id: str) -> None:
     """Mark a worker as gone. Raises Unavailable."""
-    gone = update(Worker).where(Worker.id == worker_id, Worker.good_until > db_now()).values(good_until=db_now())
-    db.run(lambda session: session.execute(gone.execution_options(synchronize_session=False)))
+    retirement = update(Worker).where(Worker.id == worker_id, Worker.good_until > db_now()).values(good_until=db_now())
+    db.run(lambda session: session.execute(retirement.execution_options(synchronize_session=False)))
 
 
 def live_kinds(session: Session) -> dict[str, int]:

@@ -42,7 +42,7 @@ def set_member(context: CallContext, instance_id: str, name: str, role: str) -> 
     `name` is the user's id, or the name if the caller is a superuser or shares an instance with the user.
     Raises Unauthenticated, Forbidden, NotFound, InvalidInput, and Conflict if no owner would be left.
     """
-    instance_id, wanted = check_instance_id(instance_id), _check_role(role)
+    instance_id, new_role = check_instance_id(instance_id), _check_role(role)
 
     def work(change: Change) -> MemberView:
         change.require(Act.MANAGE_MEMBERS, instance_id)
@@ -51,14 +51,14 @@ def set_member(context: CallContext, instance_id: str, name: str, role: str) -> 
         user = _find_user(change, name)
         member = _find(change.session, instance_id, user)
         before = None if member is None else Role(member.role)
-        _check_owners(change, instance_id, before, wanted)
+        _check_owners(change, instance_id, before, new_role)
         if member is None:
             member = Membership(instance_id=instance_id, user_id=user.id, created_at=change.now)
             change.session.add(member)
-        if before is not wanted:
-            member.role = wanted.value
+        if before is not new_role:
+            member.role = new_role.value
             change.session.flush()
-            _record_role(change, instance_id, user, before, wanted)
+            _record_role(change, instance_id, user, before, new_role)
         return view_row(MemberView, member, name=user.name)
 
     return context.commit(work)
@@ -69,8 +69,8 @@ def remove_member(context: CallContext, instance_id: str, name: str) -> None:
     instance_id = check_instance_id(instance_id)
 
     def work(change: Change) -> None:
-        actor, wanted = change.confirm_actor(), clean(name.strip().lower())
-        leaves = actor.kind == "user" and actor.acts is None and wanted in (actor.name, actor.user_id)
+        actor, text = change.confirm_actor(), clean(name.strip().lower())
+        leaves = actor.kind == "user" and actor.acts is None and text in (actor.name, actor.user_id)
         change.require(Act.READ if leaves else Act.MANAGE_MEMBERS, instance_id)
         change.exclude_changes()
         _check_instance(change.session, instance_id)
@@ -132,11 +132,11 @@ def _check_instance(session: Session, instance_id: str) -> None:
 
 def _find_user(change: Change, name: str) -> User:
     """Return a user by id, or by name if the caller may know it: other callers must not find out which names exist."""
-    wanted = check_line(name, "name", longest=100).lower()
+    text = check_line(name, "name", longest=100).lower()
     # A name may look like the id of another user: the id takes precedence.
-    users = change.session.scalars(select(User).where(or_(User.id == wanted, User.name == wanted))).all()
-    user = min(users, key=lambda one: one.id != wanted, default=None)
-    if user is None or (user.id != wanted and not _may_know(change, user)):
+    users = change.session.scalars(select(User).where(or_(User.id == text, User.name == text))).all()
+    user = min(users, key=lambda one: one.id != text, default=None)
+    if user is None or (user.id != text and not _may_know(change, user)):
         raise NotFound(
             "you know no such user; add a user with whom you share no instance by user id, "
             "which their account page and `swallowtail whoami` show",
@@ -150,11 +150,11 @@ def _may_know(change: Change, user: User) -> bool:
     actor = change.confirm_actor()
     if actor.is_trusted or (actor.is_superuser and actor.acts is None):
         return True
-    mine = select(Membership.instance_id).where(Membership.user_id == actor.user_id)
-    shared = select(Membership.instance_id).where(Membership.user_id == user.id, Membership.instance_id.in_(mine))
+    own = select(Membership.instance_id).where(Membership.user_id == actor.user_id)
+    shared = select(Membership.instance_id).where(Membership.user_id == user.id, Membership.instance_id.in_(own))
     return change.session.scalar(shared.limit(1)) is not None
 
 
 def _find(session: Session, instance_id: str, user: User) -> Membership | None:
-    mine = (Membership.instance_id == instance_id, Membership.user_id == user.id)
-    return session.scalars(select(Membership).where(*mine)).one_or_none()
+    key = (Membership.instance_id == instance_id, Membership.user_id == user.id)
+    return session.scalars(select(Membership).where(*key)).one_or_none()

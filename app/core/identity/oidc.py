@@ -162,7 +162,7 @@ class SignInProvider:
 
     def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
         settings = self._settings
-        wanted = {
+        requirements = {
             "iss": {"essential": True, "value": settings.oidc_issuer},
             "aud": {"essential": True, "value": settings.oidc_client_id},
             "nonce": {"essential": True, "value": attempt.nonce},
@@ -175,7 +175,7 @@ class SignInProvider:
                 "client_id": settings.oidc_client_id,
                 "access_token": tokens.get("access_token"),
             }
-            claims = CodeIDToken(token.claims, token.header, wanted, params)
+            claims = CodeIDToken(token.claims, token.header, requirements, params)
             claims.validate(leeway=settings.jwt_leeway)
         except (JoseError, AuthlibBaseError, ValueError, TypeError, KeyError):
             raise Unauthenticated(_WRONG) from None

@@ -74,11 +74,11 @@ def create_user(
     name = check_name(name)
     if (password is None) == (identity is None):
         raise InvalidInput("pass either a password or issuer and subject", field="password")
-    kept = None if password is None else context.passwords.hash(context.passwords.check(password))
+    password_hash = None if password is None else context.passwords.hash(context.passwords.check(password))
     if identity is not None:
         issuer = check_line(identity.issuer, "issuer", longest=_LONGEST_SUBJECT)
         identity = Identity(issuer, check_line(identity.subject, "subject", longest=_LONGEST_SUBJECT))
-    values = {**_new_values(name, identity), "password_hash": kept, "is_superuser": is_superuser}
+    values = {**_new_values(name, identity), "password_hash": password_hash, "is_superuser": is_superuser}
     return view_user(_store(context, values, partial(Change.require_outside, act=Act.MANAGE_USERS)))
 
 

@@ -28,9 +28,9 @@ _FORMATS = FormatChecker()
 _MOST_FINDINGS = 20
 
 
-def _check_unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+def _check_unique(validator: Any, is_unique: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
     """Find equal items in linear time; the library compares each with each."""
-    if wanted and isinstance(instance, list) and len({_hashable(item) for item in instance}) < len(instance):
+    if is_unique and isinstance(instance, list) and len({_hashable(item) for item in instance}) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 

@@ -204,9 +204,9 @@ def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
         return content, redaction if is_new else None
 
     content: ArtifactContent
-    content, made = offload_by_size(session, len(row.content))(work)
-    if made is not None:
-        note_redaction(session, Artifact, row.id, "content_shown", made)
+    content, new_redaction = offload_by_size(session, len(row.content))(work)
+    if new_redaction is not None:
+        note_redaction(session, Artifact, row.id, "content_shown", new_redaction)
     return content
 
 

@@ -189,8 +189,8 @@ class RunWriter:
             task = _lock_claimed(change, claim)
             if task.cancel_requested_at is not None:
                 return end_run(change, task, TaskStatus.COMPLETED, None)
-            kept, artifact_id, shown = store_output(change, self._settings, task, result)
-            values = {"result": kept, "artifact_id": artifact_id, "shown": shown, "progress": 100.0}
+            stored_result, artifact_id, shown = store_output(change, self._settings, task, result)
+            values = {"result": stored_result, "artifact_id": artifact_id, "shown": shown, "progress": 100.0}
             return end_run(change, task, TaskStatus.COMPLETED, None, **values)
 
         return self._commit(work)[0]

@@ -89,8 +89,8 @@ def redact_message(message: str, rules: Rules) -> str:
     return redact_text(clean(message[:LONGEST_MESSAGE]), rules)
 
 
-def record_status(change: Change, task: Task, before: TaskStatus | None, kept: Any = None) -> None:
-    """Record the move of `task` from `before` to its present status; `kept` is the redaction of its result."""
+def record_status(change: Change, task: Task, before: TaskStatus | None, redacted_result: Any = None) -> None:
+    """Record the move of `task` from `before` to its present status; `redacted_result` is a stored redaction."""
     data = {
         **_update(change, task),
         "status": task.status,
@@ -103,8 +103,8 @@ def record_status(change: Change, task: Task, before: TaskStatus | None, kept: A
     if task.error is not None:
         data["error"] = task.error
     if task.result is not None:
-        data["result"] = shown_value(kept, task.result)
-    shown = () if task.artifact_id is None and kept is None else ("result",)
+        data["result"] = shown_value(redacted_result, task.result)
+    shown = () if task.artifact_id is None and redacted_result is None else ("result",)
     change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}", shown=shown)
 
 
@@ -119,13 +119,13 @@ def _update(change: Change, task: Task) -> dict[str, Any]:
 
 def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
     """Record that `step` started or ended."""
-    kept = step.__dict__.get("output_shown")
+    redacted_output = step.__dict__.get("output_shown")
     data = {
         "step_id": step.id,
         "agent": step.agent,
         "action": step.action,
         "status": step.status,
-        "output": shown_value(kept, step.output),
+        "output": shown_value(redacted_output, step.output),
         "started_at": stamp(step.started_at),
         "completed_at": stamp(step.completed_at),
         "key": step.key,
@@ -137,7 +137,7 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
         data["message"] = step.message
     if step.error is not None:
         data["error"] = step.error
-    shown = () if step.artifact_id is None and kept is None else ("output",)
+    shown = () if step.artifact_id is None and redacted_output is None else ("output",)
     change.record(task, EXECUTION_STEP, data, fact=fact, step=step.key, shown=shown)
 
 
@@ -176,8 +176,8 @@ def postpone(change: Change, task: Task, settings: Settings, reason: str) -> Non
 
     The reason is recorded once and stays on the row; the task keeps its attempts.
     """
-    mine = (Outbox.task_id == task.id, Outbox.attempt == task.attempt + 1)
-    row = change.session.execute(select(Outbox.held_since, db_now().label("clock")).where(*mine)).one_or_none()
+    next_attempt = (Outbox.task_id == task.id, Outbox.attempt == task.attempt + 1)
+    row = change.session.execute(select(Outbox.held_since, db_now().label("clock")).where(*next_attempt)).one_or_none()
     if row is None:
         enqueue(change, task)
     since = None if row is None else row.held_since
@@ -185,7 +185,7 @@ def postpone(change: Change, task: Task, settings: Settings, reason: str) -> Non
     pause = min(max(settings.backoff_base, held / 4), settings.backoff_max)
     change.session.execute(
         update(Outbox)
-        .where(*mine)
+        .where(*next_attempt)
         # As if it was never sent, so that the relay sends it without asking for lost messages.
         .values(sends=0, available_at=db_now(pause), held_since=db_now() if since is None else since)
         .execution_options(synchronize_session=False)

@@ -49,11 +49,11 @@ def delete_old_entries(context: CallContext, may_continue: Callable[[], bool]) -
 def _prune_batch(context: CallContext, scope: str, before: datetime) -> int:
     def work(session: Session) -> int:
         # In the order in which `append` locks the ends of chains.
-        for taken in sorted({SYSTEM_SCOPE, scope}):
-            lock_end(session, taken)
+        for each in sorted({SYSTEM_SCOPE, scope}):
+            lock_end(session, each)
         pruned = select(AuditChain.pruned_number).where(AuditChain.scope == scope).scalar_subquery()
-        mine = (AuditEntry.scope == scope, AuditEntry.number > pruned)
-        oldest = select(AuditEntry.number, AuditEntry.hash, AuditEntry.at).where(*mine).order_by(AuditEntry.number)
+        entries = (AuditEntry.scope == scope, AuditEntry.number > pruned)
+        oldest = select(AuditEntry.number, AuditEntry.hash, AuditEntry.at).where(*entries).order_by(AuditEntry.number)
         count, last = 0, None
         for row in session.execute(oldest.limit(context.settings.prune_batch)):
             if row.at >= before:

@@ -125,8 +125,8 @@ def _rotate_batch(
 
     def work(session: Session) -> tuple[int, str | None]:
         check(session)
-        wanted = [table.c.id, *(table.c[name] for name in (*ENCRYPTED_COLUMNS[model], *beside))]
-        query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
+        columns = [table.c.id, *(table.c[name] for name in (*ENCRYPTED_COLUMNS[model], *beside))]
+        query = select(*columns).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()
         for row in rows:
             values = _encrypt_row(db.keyring, model, row)

@@ -77,11 +77,11 @@ def preview_pruning(context: CallContext, instance_id: str, policy: Policy | Non
     with context.db.read() as session:
         head, policy = _begin(session, context, instance_id, policy)
         clock = _clock(session)
-        gone = _expired(policy, head, clock)
+        is_expired = _expired(policy, head, clock)
         first_kept = None
-        if gone is not None:
-            first_kept = session.scalar(select(func.min(Event.seq)).where(*_stored(instance_id, head), ~gone))
-        least = head.min_seq if gone is None else head.seq if first_kept is None else first_kept - 1
+        if is_expired is not None:
+            first_kept = session.scalar(select(func.min(Event.seq)).where(*_stored(instance_id, head), ~is_expired))
+        least = head.min_seq if is_expired is None else head.seq if first_kept is None else first_kept - 1
         ended = _ended(policy, instance_id, clock, least)
         tasks = 0 if ended is None else session.scalar(select(func.count()).select_from(Task).where(*ended)) or 0
         return Pruned(least - head.min_seq, tasks, least)
@@ -163,9 +163,9 @@ def is_due(session: Session, instance_id: str, policy: Policy) -> bool:
     if head is None:
         return False
     clock = _clock(session)
-    gone, ended = _expired(policy, head, clock), _ended(policy, instance_id, clock, head.min_seq)
-    if gone is not None:
-        oldest = select(gone).where(*_stored(instance_id, head)).order_by(Event.seq).limit(1)
+    is_expired, ended = _expired(policy, head, clock), _ended(policy, instance_id, clock, head.min_seq)
+    if is_expired is not None:
+        oldest = select(is_expired).where(*_stored(instance_id, head)).order_by(Event.seq).limit(1)
         if session.scalar(oldest):
             return True
     return ended is not None and session.scalar(select(Task.id).where(*ended).limit(1)) is not None
@@ -183,8 +183,8 @@ def _transact(context: CallContext, batch: _Batch, instance_id: str, policy: Pol
         change.require(Act.PRUNE, instance_id)
         done, least = batch(change.session, instance_id, policy, context.settings.prune_batch)
         if done and is_first:
-            kept = {"event_days": policy.event_days, "events": policy.events, "task_days": policy.task_days}
-            change.audit(instance_id, Act.PRUNE, "instance", instance_id, kept)
+            limits = {"event_days": policy.event_days, "events": policy.events, "task_days": policy.task_days}
+            change.audit(instance_id, Act.PRUNE, "instance", instance_id, limits)
         return done, least
 
     try:
@@ -196,13 +196,18 @@ def _transact(context: CallContext, batch: _Batch, instance_id: str, policy: Pol
 def _prune_events(session: Session, instance_id: str, policy: Policy, limit: int) -> tuple[int, int]:
     """Delete the oldest expired events. Returns how many, and the number of the last deleted one."""
     head = _find_head(session, instance_id)
-    gone = _expired(policy, head, _clock(session))
-    if gone is None:
+    is_expired = _expired(policy, head, _clock(session))
+    if is_expired is None:
         return 0, head.min_seq
-    oldest = select(Event.seq, gone.label("gone")).where(*_stored(instance_id, head)).order_by(Event.seq).limit(limit)
+    oldest = (
+        select(Event.seq, is_expired.label("is_expired"))
+        .where(*_stored(instance_id, head))
+        .order_by(Event.seq)
+        .limit(limit)
+    )
     least = head.min_seq
     for row in session.execute(oldest):
-        if not row.gone:
+        if not row.is_expired:
             break
         least = row.seq
     if least == head.min_seq:

@@ -33,22 +33,22 @@ _TOGETHER = 200
 _Source = tuple[str, Callable[[], Any]]
 
 
-def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
-    """Return the rules of stored tasks with readable inputs, by id; `wanted` has the rules of their agents."""
-    if not wanted:
+def learn(session: Session, rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
+    """Return the rules of stored tasks with readable inputs, by id; `rules_by_task` has the rules of their agents."""
+    if not rules_by_task:
         return {}
     learned: dict[str, Rules] = {}
-    ids = list(wanted)
+    ids = list(rules_by_task)
     for start in range(0, len(ids), _TOGETHER):
         some = Task.id.in_(ids[start : start + _TOGETHER])
         # As text, since a worker thread parses it: it may be large.
         rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
         size = sum(len(text or "") for _, text in rows)
-        learned |= offload_by_size(session, size)(_recognise_all, keyring_of(session), rows, wanted)
-    for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in learned]):
-        fresh: dict[str, Rules] = offload_by_size(session, size)(_learn_all, sources, wanted)
+        learned |= offload_by_size(session, size)(_recognise_all, keyring_of(session), rows, rules_by_task)
+    for sources, size in _read_inputs(session, [task_id for task_id in rules_by_task if task_id not in learned]):
+        fresh: dict[str, Rules] = offload_by_size(session, size)(_learn_all, sources, rules_by_task)
         for task_id, own in fresh.items():
-            note_redaction(session, Task, task_id, "secrets", describe(wanted[task_id], own))
+            note_redaction(session, Task, task_id, "secrets", describe(rules_by_task[task_id], own))
         learned |= fresh
     return learned
 
@@ -58,10 +58,12 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
     return {"by": fingerprint(rules), **({"mute": True} if own.mute else {"values": own.values})}
 
 
-def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
+def _recognise_all(
+    keyring: Keyring, rows: Sequence[Sequence[Any]], rules_by_task: Mapping[str, Rules]
+) -> dict[str, Rules]:
     recognised: dict[str, Rules] = {}
     for task_id, text in rows:
-        own = _recognise(decrypt_redaction(keyring, Task, task_id, "secrets", text), wanted[task_id])
+        own = _recognise(decrypt_redaction(keyring, Task, task_id, "secrets", text), rules_by_task[task_id])
         if own is not None:
             recognised[task_id] = own
     return recognised
@@ -105,11 +107,11 @@ def _open_apart(keyring: Keyring, artifact_id: str, content: bytes, key_id: str 
     return orjson.loads(decrypt_bytes(keyring, artifact_id, content, key_id))
 
 
-def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
+def _learn_all(sources: Sequence[_Source], rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
     learned: dict[str, Rules] = {}
     for task_id, read in sources:
         try:
-            learned[task_id] = wanted[task_id].hiding(require_readable(read(), "the input"))
+            learned[task_id] = rules_by_task[task_id].hiding(require_readable(read(), "the input"))
         except Exception as fault:
             # A run cannot read it either, so there is nothing to hide.
             if not is_unreadable(fault):

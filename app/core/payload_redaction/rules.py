@@ -89,12 +89,12 @@ class Policies:
             known = self._tasks.get(task_id)
         return known[1] if known is not None and known[0] is rules else None
 
-    def _learn(self, session: Session, wanted: dict[str, Rules]) -> dict[str, Rules]:
-        learned = learn(session, wanted)
+    def _learn(self, session: Session, rules_by_task: dict[str, Rules]) -> dict[str, Rules]:
+        learned = learn(session, rules_by_task)
         with self._lock:
             for task_id, own in learned.items():
-                _remember(self._tasks, task_id, (wanted[task_id], own))
-        return wanted | learned
+                _remember(self._tasks, task_id, (rules_by_task[task_id], own))
+        return rules_by_task | learned
 
     def forget(self) -> None:
         """Clear the cache after a change of a policy."""

@@ -103,13 +103,13 @@ class _Narrowed:
             return None
         return item
 
-    def key(self, taken: Mapping[str, Any], numbers: dict[str, int], key: str) -> str:
+    def key(self, target: Mapping[str, Any], numbers: dict[str, int], key: str) -> str:
         """Return the replacement of a key. Equal ones get a number, of which `numbers` has the last."""
         first = shown = self._text(key)
-        if shown not in taken:
+        if shown not in target:
             return shown
         number = numbers.get(first, 1)
-        while shown in taken:
+        while shown in target:
             number += 1
             shown = f"{first} {number}"
         numbers[first] = number

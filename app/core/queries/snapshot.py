@@ -122,13 +122,13 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
             cut, after = task_id, -limit
             break
         whole.append(task_id)
-    wanted: list[ColumnElement[bool]] = [Step.task_id.in_(whole)] if whole else []
+    conditions: list[ColumnElement[bool]] = [Step.task_id.in_(whole)] if whole else []
     if cut is not None:
         # An index finds each half of the "or"; with other conditions, the database would read all steps.
-        wanted.append((Step.task_id == cut) & (Step.position > after))
-    if not wanted:
+        conditions.append((Step.task_id == cut) & (Step.position > after))
+    if not conditions:
         return []
-    rows = session.scalars(select(Step).options(defer(Step.output, raiseload=True)).where(or_(*wanted))).all()
+    rows = session.scalars(select(Step).options(defer(Step.output, raiseload=True)).where(or_(*conditions))).all()
     return sorted(rows, key=lambda row: row.position, reverse=True)
 
 

@@ -83,8 +83,8 @@ def confirm(session: Session, actor: Actor) -> Actor:
             raise _revoked(actor)
         actor = replace(actor, is_superuser=user.is_superuser and actor.kind == "user")
     if actor.token_id is not None:
-        mine = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
-        token = session.execute(mine).one_or_none()
+        query = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
+        token = session.execute(query).one_or_none()
         if token is None or token.revoked_at is not None or (token.expires_at and token.expires_at <= now()):
             raise _revoked(actor)
     return actor
@@ -125,8 +125,8 @@ def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
     if actor.kind == "front_end":
         there = session.scalar(select(Instance.id).where(Instance.id == instance_id))
         return Role.VIEWER if there is not None else None
-    mine = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
-    role = session.scalar(select(Membership.role).where(*mine))
+    key = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
+    role = session.scalar(select(Membership.role).where(*key))
     return None if role is None else Role(role)
 
 

@@ -26,8 +26,8 @@ def visible(actor: Actor) -> ColumnElement[bool]:
     require_readable(actor)
     if actor.kind == "front_end":
         return Instance.id == actor.instance_id
-    mine = Instance.id.in_(select(Membership.instance_id).where(Membership.user_id == actor.user_id))
-    return mine if actor.instance_id is None else mine & (Instance.id == actor.instance_id)
+    is_member = Instance.id.in_(select(Membership.instance_id).where(Membership.user_id == actor.user_id))
+    return is_member if actor.instance_id is None else is_member & (Instance.id == actor.instance_id)
 
 
 def list_allowed(session: Session, actor: Actor, instance_id: str) -> frozenset[Act]:

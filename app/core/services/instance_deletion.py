@@ -113,26 +113,26 @@ class _Deletion:
     def delete_schedules(self, change: Change) -> int:
         """Pause all schedules and delete a batch of slots or, once there are none, of schedules."""
         session, most = change.session, self.context.settings.prune_batch
-        mine = select(Schedule.id).where(Schedule.instance_id == self.instance_id)
+        schedules = select(Schedule.id).where(Schedule.instance_id == self.instance_id)
         pause = update(Schedule).where(Schedule.instance_id == self.instance_id)
         _execute(change, pause.values(paused=True, next_slot_at=None))
         slots = session.execute(
-            select(Slot.schedule_id, Slot.planned_at).where(Slot.schedule_id.in_(mine)).limit(most)
+            select(Slot.schedule_id, Slot.planned_at).where(Slot.schedule_id.in_(schedules)).limit(most)
         ).all()
         for schedule_id in {slot.schedule_id for slot in slots}:
             moments = [slot.planned_at for slot in slots if slot.schedule_id == schedule_id]
             _execute(change, delete(Slot).where(Slot.schedule_id == schedule_id, Slot.planned_at.in_(moments)))
         if slots:
             return len(slots)
-        ids = session.scalars(mine.limit(most)).all()
+        ids = session.scalars(schedules.limit(most)).all()
         _execute(change, delete(Schedule).where(Schedule.id.in_(ids)))
         return len(ids)
 
     def cancel_tasks(self) -> None:
         """Cancel the active tasks, one per transaction."""
         # The epoch in the same query excludes tasks of a later instance.
-        mine = (Task.instance_id == self.instance_id, Instance.epoch == self.epoch)
-        query = select(Task.id, Task.created_at).join(Instance, Instance.id == Task.instance_id).where(*mine)
+        of_instance = (Task.instance_id == self.instance_id, Instance.epoch == self.epoch)
+        query = select(Task.id, Task.created_at).join(Instance, Instance.id == Task.instance_id).where(*of_instance)
         # In the order of an index, so that each task is read once.
         query = query.where(Task.status.not_in(_ENDED)).order_by(Task.created_at, Task.id).limit(_TASKS)
         page, after = query, None

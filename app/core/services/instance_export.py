@@ -150,8 +150,8 @@ def _read_slots(session: Session, instance_id: str, after: Any) -> _Rows:
     """Read a page of the slots of a page of schedules: no index has the order of all slots of an instance."""
     begin, moment = after or ("", None)
     others = Schedule.id > begin if moment is None else Schedule.id >= begin
-    mine = select(Schedule.id).where(Schedule.instance_id == instance_id, others)
-    ids = session.scalars(mine.order_by(Schedule.id).limit(PAGE)).all()
+    page = select(Schedule.id).where(Schedule.instance_id == instance_id, others)
+    ids = session.scalars(page.order_by(Schedule.id).limit(PAGE)).all()
     query = select(Slot).where(Slot.schedule_id.in_(ids))
     if moment is not None:
         query = query.where(tuple_(Slot.schedule_id, Slot.planned_at) > tuple_(begin, literal(moment, Moment())))
@@ -166,8 +166,8 @@ def _read_tasks(session: Session, instance_id: str, after: Any) -> _Rows:
     query = select(Task).where(Task.instance_id == instance_id)
     if after is not None:
         query = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(after[0], Moment()), after[1]))
-    kept = (undefer(Task.input_shown), undefer(Task.result_shown))
-    rows = session.scalars(query.options(*kept).order_by(Task.created_at, Task.id).limit(FEW)).all()
+    redactions = (undefer(Task.input_shown), undefer(Task.result_shown))
+    rows = session.scalars(query.options(*redactions).order_by(Task.created_at, Task.id).limit(FEW)).all()
     rules = rules_among(session, instance_id, rows)
     steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
     of_these = select(Step).where(Step.task_id.in_(steps)).options(undefer(Step.output_shown))

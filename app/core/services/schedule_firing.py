@@ -119,12 +119,12 @@ def _advance(context: CallContext, change: Change, seen: Schedule, at: datetime 
 
 def _choose(due: list[datetime], missed_before: datetime, catch_up: str, most: int) -> list[_Decision]:
     """Choose the slots that fire: those on time always, missed ones as `catch_up` says."""
-    chosen = on_time = [slot for slot in due if slot >= missed_before]
+    slots = on_time = [slot for slot in due if slot >= missed_before]
     if catch_up == "all":
-        chosen = due
+        slots = due
     elif catch_up == "latest" and not on_time:
-        chosen = due[-1:]
-    firing, decided = set(chosen[-most:]), due[-most:]
+        slots = due[-1:]
+    firing, decided = set(slots[-most:]), due[-most:]
     reasons = ["missed, as were earlier ones" if len(due) > most else "missed", *["missed"] * (len(decided) - 1)]
     return [(slot, None if slot in firing else reason) for slot, reason in zip(decided, reasons, strict=True)]
 

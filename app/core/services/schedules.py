@@ -155,17 +155,15 @@ def timing_of(row: Schedule) -> Timing:
 def _make_row(instance_id: str, name: str, new: NewSchedule) -> Schedule:
     """Check the timing of a new schedule and return its row."""
     timings = {"cron": new.cron, "interval_seconds": new.interval_seconds, "run_at": new.run_at}
-    chosen = [key for key, value in timings.items() if value is not None]
-    if len(chosen) != 1:
-        raise InvalidInput(
-            "give exactly one of cron, interval_seconds and run_at", field=chosen[1] if chosen else "cron"
-        )
+    kinds = [key for key, value in timings.items() if value is not None]
+    if len(kinds) != 1:
+        raise InvalidInput("give exactly one of cron, interval_seconds and run_at", field=kinds[1] if kinds else "cron")
     return Schedule(
         id=str(uuid.uuid4()),
         instance_id=instance_id,
         name=name,
         kind=new.kind,
-        timing={"cron": "cron", "interval_seconds": "interval", "run_at": "once"}[chosen[0]],
+        timing={"cron": "cron", "interval_seconds": "interval", "run_at": "once"}[kinds[0]],
         cron=None if new.cron is None else check_cron(check_line(new.cron, "cron", longest=200)),
         timezone=check_zone(check_line(new.timezone, "timezone", longest=64)),
         interval_seconds=_check_interval(new.interval_seconds),

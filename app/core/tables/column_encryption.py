@@ -145,8 +145,8 @@ def _before_write(mapper: Any, connection: Any, target: Any) -> None:
 
 def _is_checked(state: Any, column: str) -> bool:
     """Return whether a value is stored with its redaction, which is only made of checked values."""
-    kept = state.attrs.get(f"{column}_shown")
-    return kept is not None and any(kept.history.added or ())
+    redaction = state.attrs.get(f"{column}_shown")
+    return redaction is not None and any(redaction.history.added or ())
 
 
 def _check(session: Session | None, column: str, value: Any) -> None:

@@ -43,10 +43,10 @@ def show_entries(
     as_json: AsJson = False,
 ) -> None:
     """List entries of the audit log, latest first."""
-    wanted = AuditFilter(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
+    criteria = AuditFilter(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
     scope = _scope(instance)
     with open_reads() as reads:
-        print_list(read_pages(partial(reads.audit, scope, wanted), limit), as_json, print_audit)
+        print_list(read_pages(partial(reads.audit, scope, criteria), limit), as_json, print_audit)
 
 
 @commands.command("verify")

@@ -85,11 +85,11 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
     whole = [fact for fact in proper if SHORTEST <= width(fact.text) <= LONGEST and _is_whole(fact.text)]
     usable = [fact for fact in whole if not instruction.match(fact.text)]
     ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
-    chosen: list[Fact] = []
+    selection: list[Fact] = []
     for fact in ranked:
-        if len(chosen) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in chosen):
-            chosen.append(fact)
-    return chosen
+        if len(selection) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in selection):
+            selection.append(fact)
+    return selection
 
 
 def _is_whole(text: str) -> bool:

@@ -95,21 +95,21 @@ def find_marked_names(text: str, title: str = "") -> list[str]:
 
 
 def find_phrases(
-    blocks: list[Block], language: str = "en", wanted: Callable[[list[str]], bool] | None = None
+    blocks: list[Block], language: str = "en", accept: Callable[[list[str]], bool] | None = None
 ) -> list[str]:
     """Return key phrases of one to four words, the most relevant first, as the source spells them.
 
-    `wanted` returns for the words of a phrase, without articles at its ends, whether it is relevant.
+    `accept` returns for the words of a phrase, without articles at its ends, whether it is relevant.
     """
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     title = blocks[0].text if blocks and blocks[0].level else ""
     if language in UNSPACED_LANGUAGES:
         names = find_marked_names(text, title)
-        return [name for name in names if wanted is None or wanted(name.split())][:MAX_PHRASES]
+        return [name for name in names if accept is None or accept(name.split())][:MAX_PHRASES]
     joined = find_joined_names(text, language, title)
     words_of_text = folded(text)
     enough = 2 if words_of_text.count(" ") > LONG_TEXT else 1
-    chosen: list[str] = []
+    selection: list[str] = []
     for phrase in [
         *joined,
         *_names(text, language),
@@ -121,11 +121,11 @@ def find_phrases(
         if (
             often >= needed
             and (phrase in joined or _says_something(phrase, words, language))
-            and (wanted is None or wanted(trim(phrase, language)))
-            and not any(_overlap(words, other) for other in chosen)
+            and (accept is None or accept(trim(phrase, language)))
+            and not any(_overlap(words, other) for other in selection)
         ):
-            chosen.append(phrase)
-    return chosen[:MAX_PHRASES]
+            selection.append(phrase)
+    return selection[:MAX_PHRASES]
 
 
 def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
