@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from swallowtail.app.core.logs.unlogged_output import shorten, take_errors
+from swallowtail.app.core.logs.unlogged_output import capture_errors, shorten
 from swallowtail.scripts.cli.commands import (
     audit,
     encryption_keys,
@@ -72,7 +72,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal cannot show must not end the command.
         sys.stdout.reconfigure(errors="replace")
-    take_errors()
+    capture_errors()
     shorten(typer.BadParameter.__base__)
     try:
         try:

@@ -183,7 +183,7 @@ def plain(value: Any) -> Any:
     return orjson.loads(to_json(value))
 
 
-def bearable(value: Any) -> Any:
+def limit_depth(value: Any) -> Any:
     """Return a JSON value, cut where it is too deep to be encoded, such as one that an older version stored."""
     carried = value
     for _ in range(_CARRIERS):

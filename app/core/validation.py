@@ -31,7 +31,7 @@ _DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A value that `check_kept` accepted, with its JSON, so that it is encoded only once."""
+    """A value that `check_encoded` accepted, with its JSON, so that it is encoded only once."""
 
     value: Any
     encoded: bytes
@@ -94,7 +94,7 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
         raise TooLarge(f"{field} is larger than {settings.max_body_bytes} bytes", field=field)
 
 
-def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
+def check_encoded(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
     """Check the depth and size of encoded JSON, with `around` levels of an event around it, before it is stored.
 
     Raises:

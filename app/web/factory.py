@@ -139,7 +139,7 @@ class _RetryingApp(APIFlask):
     """An application that repeats a view that only reads if the database connection fails."""
 
     def dispatch_request(self) -> Any:
-        return get_runtime().db.patiently(super().dispatch_request)
+        return get_runtime().db.retry_if_cut_off(super().dispatch_request)
 
 
 def _make_flask(settings: Settings) -> APIFlask:

@@ -12,7 +12,7 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.tables.auth import AccessToken
-from swallowtail.app.core.tables.system import Duty
+from swallowtail.app.core.tables.system import PeriodicLock
 from tests.harness.waiting import wait_until
 from tests.identity.bench import Bench
 from tests.identity.conftest import NewBench
@@ -36,7 +36,7 @@ def left(bench: Bench) -> list[str]:
 
 def next_turn(bench: Bench) -> None:
     with bench.rt.db.write() as session:
-        session.execute(update(Duty).values(next_at=db_now(-1)))
+        session.execute(update(PeriodicLock).values(next_at=db_now(-1)))
 
 
 def test_what_expired_or_was_revoked_long_ago_goes_and_nothing_else(bench: Bench) -> None:

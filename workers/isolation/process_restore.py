@@ -30,7 +30,7 @@ from swallowtail.workers.isolation.process_state import TABLE, NotRestorable, St
 log = structlog.get_logger(__name__)
 
 #: Our own threads, which live longer than a run.
-_OURS = frozenset({"heartbeat", "lease_watch"})
+_OWN_THREADS = frozenset({"heartbeat", "lease_watch"})
 #: Seconds that threads may take to end after their run.
 _THREAD_SECONDS = 0.2
 
@@ -101,7 +101,11 @@ def exit_after_failed_restore(worker: Any = None) -> None:
 def _check_threads(before: set[threading.Thread]) -> None:
     until = time.monotonic() + _THREAD_SECONDS
     # Libraries keep daemon threads for the life of a process, so those do not count.
-    left = [thread for thread in set(threading.enumerate()) - before if thread.name not in _OURS and not thread.daemon]
+    left = [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.name not in _OWN_THREADS and not thread.daemon
+    ]
     for thread in left:
         # A thread that Python did not start cannot be joined and always counts as running.
         with suppress(RuntimeError):

@@ -17,7 +17,7 @@ MAX_CHARACTERS = Bounds().characters
 _LONGEST_HINT = 500
 
 
-def read_apart(
+def read_in_subprocess(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", settings: Settings | None = None
 ) -> Reading:
     """Read `body`; media type, character set and name are hints.

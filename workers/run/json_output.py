@@ -10,7 +10,7 @@ import orjson
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, TooLarge
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.validation import Checked, check_kept
+from swallowtail.app.core.validation import Checked, check_encoded
 from swallowtail.workers.run.outcomes import PermanentError
 
 
@@ -24,7 +24,7 @@ def encode(output: Any, settings: Settings) -> Checked:
     except (TypeError, ValueError, RecursionError) as fault:
         raise PermanentError(f"the output is not JSON: {fault}", code="not_json") from None
     try:
-        check_kept(encoded, "the output", settings)
+        check_encoded(encoded, "the output", settings)
     except InvalidInput as deep:
         raise PermanentError(deep.message, code="output_too_deep") from None
     except TooLarge as large:

@@ -25,7 +25,7 @@ from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 from swallowtail.app.core.tables.base import Moment
 
 #: Entries per query of a verification; entries about one object that a list with several filters examines.
-PAGE, LOOK = 500, 1000
+PAGE, MOST_EXAMINED = 500, 1000
 #: Most faults in one report.
 MOST_FAULTS = 20
 #: Columns with the id or the name of an actor.
@@ -113,9 +113,9 @@ def list_entries(
 def _list_examined(
     session: Session, scope: str, which: AuditFilter, conditions: list[ColumnElement[bool]], limit: int
 ) -> tuple[list[AuditEntryView], str | None]:
-    """Choose among the latest `LOOK` entries about an object: no index covers all the criteria together."""
+    """Choose among the latest `MOST_EXAMINED` entries about an object: no index covers all the criteria together."""
     columns = (AuditEntry.number, AuditEntry.action, AuditEntry.actor_id, AuditEntry.actor_name)
-    examined = session.execute(select(*columns).where(*conditions).order_by(*_LATEST).limit(LOOK)).all()
+    examined = session.execute(select(*columns).where(*conditions).order_by(*_LATEST).limit(MOST_EXAMINED)).all()
     action, actor = (None if one is None else clean(one) for one in (which.action, which.actor))
     numbers = [
         row.number
@@ -125,7 +125,7 @@ def _list_examined(
     shown = numbers[:limit]
     query = select(AuditEntry).where(AuditEntry.scope == scope, AuditEntry.number.in_(shown))
     rows = {row.number: row for row in session.scalars(query)}
-    last = shown[-1] if len(numbers) > limit else examined[-1].number if len(examined) == LOOK else None
+    last = shown[-1] if len(numbers) > limit else examined[-1].number if len(examined) == MOST_EXAMINED else None
     return [view_row(AuditEntryView, rows[number]) for number in shown], None if last is None else str(last)
 
 
@@ -241,13 +241,13 @@ def _check(report: ChainReport, entry: dict[str, Any]) -> None:
         report.faults.append(missing or f"entries {report.number + 1} to {number - 1} are missing")
     elif entry["previous_hash"] != report.hash:
         report.faults.append(f"entry {number} does not follow entry {number - 1}")
-    if _seal(entry) != entry["hash"]:
+    if _hash(entry) != entry["hash"]:
         report.faults.append(f"entry {number} was changed")
     report.count += 1
     report.number, report.hash = number, entry["hash"]
 
 
-def _seal(entry: dict[str, Any]) -> str:
+def _hash(entry: dict[str, Any]) -> str:
     try:
         return hash_entry(entry)
     except (TypeError, ValueError, json.JSONDecodeError):

@@ -24,7 +24,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from swallowtail.app.core.coordination.worker_registry import MISSED
 from swallowtail.app.core.database.database import Database, db_now
 from swallowtail.app.core.tables.base import Base, Moment
-from swallowtail.app.core.tables.system import Duty, Worker
+from swallowtail.app.core.tables.system import PeriodicLock, Worker
 from swallowtail.app.core.tables.tasks import IS_RUNNING, Outbox, Task
 from swallowtail.app.core.validation import LIMITS
 
@@ -83,7 +83,7 @@ class ClockMonitor:
         self._last = reading
 
 
-_LATEST = select(Duty.next_at).where(Duty.name == CLOCK)
+_LATEST = select(PeriodicLock.next_at).where(PeriodicLock.name == CLOCK)
 
 
 def _jump_between(last: _ClockReading, this: _ClockReading) -> _Jump:
@@ -110,12 +110,12 @@ def _correct_jump(session: Session, jump: _Jump) -> float:
     if latest is None:
         # Another process may insert it at the same time.
         with suppress(IntegrityError), session.begin_nested():
-            session.execute(insert(Duty).values(name=CLOCK, next_at=now))
+            session.execute(insert(PeriodicLock).values(name=CLOCK, next_at=now))
         return 0.0
     moved = _uncorrected(now, latest, jump)
     if moved:
         _move(session, now, _Jump(moved, jump.ago))
-    session.execute(update(Duty).where(Duty.name == CLOCK).values(next_at=now))
+    session.execute(update(PeriodicLock).where(PeriodicLock.name == CLOCK).values(next_at=now))
     return moved
 
 
@@ -143,7 +143,7 @@ def store_time(session: Session) -> None:
 def _move(session: Session, now: datetime, jump: _Jump) -> None:
     """Move times of before the jump, due times and start times; later ones are right already."""
     begun, ended = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
-    for column in (Outbox.available_at, Duty.next_at):
+    for column in (Outbox.available_at, PeriodicLock.next_at):
         # After a jump forward: what became due by the jump alone.
         _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
     for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):

@@ -42,7 +42,7 @@ from swallowtail.app.core.validation import LIMITS
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-#: Whether the work of `Database.patiently` has begun a commit, whose outcome may be unknown.
+#: Whether the work of `Database.retry_if_cut_off` has begun a commit, whose outcome may be unknown.
 _has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
 
@@ -143,7 +143,7 @@ class Database:
                 if not backoff.pause():
                     raise (self._translate(fault) or Unavailable(AWAY)) from fault
 
-    def patiently(self, work: Callable[[], T]) -> T:
+    def retry_if_cut_off(self, work: Callable[[], T]) -> T:
         """Run `work` of several transactions, again while it is cut off before the first commit. Raises Unavailable."""
         backoff = Backoff(self.wait)
         while True:

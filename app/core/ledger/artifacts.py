@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import NotFound
-from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
 from swallowtail.app.core.payload_redaction.stored_redactions import (
@@ -34,7 +34,7 @@ from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import decrypt_bytes, encrypt_bytes, keyring_of
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
-from swallowtail.app.core.validation import Checked, check_kept
+from swallowtail.app.core.validation import Checked, check_encoded
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
@@ -93,7 +93,7 @@ def store_output(change: Change, settings: Settings, task: Task, output: Any) ->
         encoded = output.encoded
     else:
         encoded = to_json(output)
-        check_kept(encoded, "output", settings)
+        check_encoded(encoded, "output", settings)
     # The value as readers will decode it, and a copy: the agent may change its own.
     output = orjson.loads(encoded)
     if output is None:
@@ -118,7 +118,7 @@ def separate_input(change: Change, settings: Settings, task: Task, redacted: Red
     rules = rules_for(change.session, task.instance_id, task.kind)
     if redacted is None or redacted.rules != rules:
         encoded = to_json(task.input)
-        check_kept(encoded, "input", settings)
+        check_encoded(encoded, "input", settings)
         redacted = offload_by_size(change.session, len(encoded))(redact_input, encoded, rules, settings)
     task.secrets = remember_new(change.session, task, rules, redacted.own)
     if redacted.apart is None:
@@ -197,7 +197,7 @@ def read_artifact(session: Session, artifact_id: str) -> ArtifactContent:
         redaction = decrypt_redaction(keyring, Artifact, row.id, "content_shown", stored)
         is_new = not is_fresh(redaction, rules, encoded)
         if is_new:
-            redaction = _redact(bearable(orjson.loads(encoded)), rules, encoded).redaction
+            redaction = _redact(limit_depth(orjson.loads(encoded)), rules, encoded).redaction
         media_type, shown = _split(redaction, encoded)
         digest = hashlib.sha256(shown).hexdigest()
         content = ArtifactContent(row.id, row.task_id, row.schedule_id, media_type, shown, digest)

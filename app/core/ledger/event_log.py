@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import AuditRecord
 from swallowtail.app.core.errors import NotFound
-from swallowtail.app.core.events import PROMISED, EventRecord, bearable, event_id, now, to_json
+from swallowtail.app.core.events import PROMISED, EventRecord, event_id, limit_depth, now, to_json
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
@@ -32,7 +32,7 @@ from swallowtail.app.core.tables.column_encryption import decrypt_value, encrypt
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Event, Task
 from swallowtail.app.core.tables.unreadable import Damaged, Placeholder, deserialize, is_mark
-from swallowtail.app.core.validation import LIMITS, check_kept
+from swallowtail.app.core.validation import LIMITS, check_encoded
 
 # The statements of every commit, on the tables themselves: the ORM would cost several times as much.
 _EVENT, _INSTANCE, _TASK = (Base.metadata.tables[model.__tablename__] for model in (Event, Instance, Task))
@@ -156,7 +156,7 @@ class Change:
         identity = event_id(task.id, task.attempt, step, kind)
         # Decoded from JSON, so that live clients and those that replay receive the same.
         encoded = to_json({field: value for field, value in data.items() if field not in shown})
-        check_kept(encoded, name, self.session.info[LIMITS], around=1)
+        check_encoded(encoded, name, self.session.info[LIMITS], around=1)
         shown_data = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
         self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, shown_data, identity))
 
@@ -260,7 +260,7 @@ def _records(rows: Sequence[Sequence[Any]], keyring: Keyring) -> list[EventRecor
     records = []
     for instance_id, seq, identity, epoch, task_id, name, attempt, moment, text in rows:
         row = EventRecord(instance_id, seq, epoch, identity, task_id, name, attempt, {}, moment.timestamp())
-        records.append(replace(row, data=bearable(_data(row, text, keyring))))
+        records.append(replace(row, data=limit_depth(_data(row, text, keyring))))
     return records
 
 

@@ -96,11 +96,11 @@ class LineStream(io.TextIOBase):
 def begin() -> None:
     """Make every line of this process JSON, if the setting requires it. A second call does nothing."""
     if is_json() and not isinstance(sys.stderr, LineStream):
-        take_descriptors()
-        take_streams()
+        capture_descriptors()
+        capture_streams()
 
 
-def take_descriptors() -> None:
+def capture_descriptors() -> None:
     """Redirect descriptors 1 and 2 to a process that turns lines into JSON."""
     # Not at the top: eventlet patches it, and it must be imported after that.
     import subprocess
@@ -128,7 +128,7 @@ def take_descriptors() -> None:
     )
 
 
-def take_streams() -> None:
+def capture_streams() -> None:
     """Replace Python's streams and hooks by ours."""
     sys.stdout = sys.__stdout__ = LineStream(sys.stdout, "stdout", logging.INFO)  # type: ignore[misc,assignment]
     sys.stderr = sys.__stderr__ = LineStream(sys.stderr, "stderr", logging.WARNING)  # type: ignore[misc,assignment]
@@ -137,7 +137,7 @@ def take_streams() -> None:
     sys.unraisablehook = _report_unraisable
 
 
-def take_errors() -> None:
+def capture_errors() -> None:
     """Make the errors of a command JSON, not its output, unless a terminal shows them."""
     if is_json() and not sys.stderr.isatty() and not isinstance(sys.stderr, LineStream):
         sys.stderr = LineStream(sys.stderr, "stderr", logging.WARNING)

@@ -25,32 +25,32 @@ from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, require_readable
 
 #: Most artifacts in one query.
-_APART = 20
+_MOST_ARTIFACTS = 20
 #: Most tasks in one query: all of a snapshot.
-_TOGETHER = 200
+_MOST_TASKS = 200
 
 #: The id of a task, and a reader of its input.
 _Source = tuple[str, Callable[[], Any]]
 
 
-def learn(session: Session, rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
+def add_input_secrets(session: Session, rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
     """Return the rules of stored tasks with readable inputs, by id; `rules_by_task` has the rules of their agents."""
     if not rules_by_task:
         return {}
-    learned: dict[str, Rules] = {}
+    complete: dict[str, Rules] = {}
     ids = list(rules_by_task)
-    for start in range(0, len(ids), _TOGETHER):
-        some = Task.id.in_(ids[start : start + _TOGETHER])
+    for start in range(0, len(ids), _MOST_TASKS):
+        some = Task.id.in_(ids[start : start + _MOST_TASKS])
         # As text, since a worker thread parses it: it may be large.
         rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
         size = sum(len(text or "") for _, text in rows)
-        learned |= offload_by_size(session, size)(_recognise_all, keyring_of(session), rows, rules_by_task)
-    for sources, size in _read_inputs(session, [task_id for task_id in rules_by_task if task_id not in learned]):
-        fresh: dict[str, Rules] = offload_by_size(session, size)(_learn_all, sources, rules_by_task)
+        complete |= offload_by_size(session, size)(_read_stored_all, keyring_of(session), rows, rules_by_task)
+    for sources, size in _read_inputs(session, [task_id for task_id in rules_by_task if task_id not in complete]):
+        fresh: dict[str, Rules] = offload_by_size(session, size)(_add_all, sources, rules_by_task)
         for task_id, own in fresh.items():
             note_redaction(session, Task, task_id, "secrets", describe(rules_by_task[task_id], own))
-        learned |= fresh
-    return learned
+        complete |= fresh
+    return complete
 
 
 def describe(rules: Rules, own: Rules) -> dict[str, Any]:
@@ -58,18 +58,18 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
     return {"by": fingerprint(rules), **({"mute": True} if own.mute else {"values": own.values})}
 
 
-def _recognise_all(
+def _read_stored_all(
     keyring: Keyring, rows: Sequence[Sequence[Any]], rules_by_task: Mapping[str, Rules]
 ) -> dict[str, Rules]:
-    recognised: dict[str, Rules] = {}
+    complete: dict[str, Rules] = {}
     for task_id, text in rows:
-        own = _recognise(decrypt_redaction(keyring, Task, task_id, "secrets", text), rules_by_task[task_id])
+        own = _read_stored(decrypt_redaction(keyring, Task, task_id, "secrets", text), rules_by_task[task_id])
         if own is not None:
-            recognised[task_id] = own
-    return recognised
+            complete[task_id] = own
+    return complete
 
 
-def _recognise(stored: Any, rules: Rules) -> Rules | None:
+def _read_stored(stored: Any, rules: Rules) -> Rules | None:
     if not isinstance(stored, dict) or stored.get("by") != fingerprint(rules):
         return None
     if stored.get("mute"):
@@ -82,20 +82,22 @@ def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[li
     if not task_ids:
         return
     keyring, inside, sources = keyring_of(session), 0, list[_Source]()
-    apart: dict[str, str] = {}
+    task_by_artifact: dict[str, str] = {}
     query = select(Task.id, cast(Task.input, Text), Task.input_artifact_id).where(Task.id.in_(task_ids))
     for task_id, text, artifact_id in session.execute(query):
         if artifact_id is None:
             sources.append((task_id, partial(_open, keyring, task_id, text)))
             inside += len(text)
         else:
-            apart[artifact_id] = task_id
+            task_by_artifact[artifact_id] = task_id
     yield sources, inside
-    ids = list(apart)
-    for start in range(0, len(ids), _APART):
-        some = Artifact.id.in_(ids[start : start + _APART])
+    ids = list(task_by_artifact)
+    for start in range(0, len(ids), _MOST_ARTIFACTS):
+        some = Artifact.id.in_(ids[start : start + _MOST_ARTIFACTS])
         held = session.execute(select(Artifact.id, Artifact.content, Artifact.key_id).where(some)).all()
-        sources = [(apart[one], partial(_open_apart, keyring, one, content, key)) for one, content, key in held]
+        sources = [
+            (task_by_artifact[one], partial(_open_artifact, keyring, one, content, key)) for one, content, key in held
+        ]
         yield sources, sum(len(row.content) for row in held)
 
 
@@ -103,17 +105,17 @@ def _open(keyring: Keyring, task_id: str, text: str) -> Any:
     return decrypt_value(keyring, Task, task_id, "input", deserialize(text))
 
 
-def _open_apart(keyring: Keyring, artifact_id: str, content: bytes, key_id: str | None) -> Any:
+def _open_artifact(keyring: Keyring, artifact_id: str, content: bytes, key_id: str | None) -> Any:
     return orjson.loads(decrypt_bytes(keyring, artifact_id, content, key_id))
 
 
-def _learn_all(sources: Sequence[_Source], rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
-    learned: dict[str, Rules] = {}
+def _add_all(sources: Sequence[_Source], rules_by_task: Mapping[str, Rules]) -> dict[str, Rules]:
+    complete: dict[str, Rules] = {}
     for task_id, read in sources:
         try:
-            learned[task_id] = rules_by_task[task_id].hiding(require_readable(read(), "the input"))
+            complete[task_id] = rules_by_task[task_id].hiding(require_readable(read(), "the input"))
         except Exception as fault:
             # A run cannot read it either, so there is nothing to hide.
             if not is_unreadable(fault):
                 raise
-    return learned
+    return complete

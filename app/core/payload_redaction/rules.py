@@ -12,7 +12,7 @@ from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.payload_redaction.input_secrets import describe, learn
+from swallowtail.app.core.payload_redaction.input_secrets import add_input_secrets, describe
 from swallowtail.app.core.privacy.redaction_rules import Rules, normal, schema_names
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import decrypt_bytes, keyring_of
@@ -70,31 +70,32 @@ class Policies:
     def task_rules(self, session: Session, task: Task) -> Rules:
         """Return the rules of a task, which also hide the values of its secret fields everywhere."""
         rules = self.rules(session, task.instance_id, task.kind)
-        return self._recall(task.id, rules) or self._learn(session, {task.id: rules})[task.id]
+        return self._find_remembered(task.id, rules) or self._add_secrets(session, {task.id: rules})[task.id]
 
     def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
         """Return the rules of tasks of one instance by id. Inputs are read only if needed."""
         by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
-        known = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
+        known = {task.id: self._find_remembered(task.id, by_kind[task.kind]) for task in tasks}
         missing = {task.id: by_kind[task.kind] for task in tasks if known[task.id] is None}
-        return {task_id: rules for task_id, rules in known.items() if rules is not None} | self._learn(session, missing)
+        stored = {task_id: rules for task_id, rules in known.items() if rules is not None}
+        return stored | self._add_secrets(session, missing)
 
     def remember(self, task: Task, rules: Rules, own: Rules) -> None:
         """Cache the rules `own` of a task that is being stored, made of the agent's `rules`."""
         with self._lock:
             _remember(self._tasks, task.id, (rules, own))
 
-    def _recall(self, task_id: str, rules: Rules) -> Rules | None:
+    def _find_remembered(self, task_id: str, rules: Rules) -> Rules | None:
         with self._lock:
             known = self._tasks.get(task_id)
         return known[1] if known is not None and known[0] is rules else None
 
-    def _learn(self, session: Session, rules_by_task: dict[str, Rules]) -> dict[str, Rules]:
-        learned = learn(session, rules_by_task)
+    def _add_secrets(self, session: Session, rules_by_task: dict[str, Rules]) -> dict[str, Rules]:
+        complete = add_input_secrets(session, rules_by_task)
         with self._lock:
-            for task_id, own in learned.items():
+            for task_id, own in complete.items():
                 _remember(self._tasks, task_id, (rules_by_task[task_id], own))
-        return rules_by_task | learned
+        return rules_by_task | complete
 
     def forget(self) -> None:
         """Clear the cache after a change of a policy."""
@@ -122,10 +123,10 @@ class Policies:
 
 def whole_input(session: Session, row: Task | Schedule) -> Any:
     """Return an input as it was submitted, from its row or artifact. Raises Unreadable, KeyMissing, Tampered."""
-    return row.input if row.input_artifact_id is None else _read_apart(session, row.input_artifact_id)
+    return row.input if row.input_artifact_id is None else _read_artifact(session, row.input_artifact_id)
 
 
-def _read_apart(session: Session, artifact_id: str) -> Any:
+def _read_artifact(session: Session, artifact_id: str) -> Any:
     row = session.get(Artifact, artifact_id)
     if row is None:
         raise Unreadable(f"artifact/{artifact_id} is gone")

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, cast, select, update
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact
 from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
@@ -72,7 +72,7 @@ def show_payload(session: Session, row: Any, column: str, rules: Rules) -> Any:
 
 def _show(value: Any, rules: Rules, find: Callable[[], Any]) -> tuple[Any, Any]:
     """Return the redacted value, and the redaction to store unless it is stored already."""
-    value = bearable(value)
+    value = limit_depth(value)
     encoded = to_json(value)
     if is_mark(value):
         return redact(value, rules, encoded), None

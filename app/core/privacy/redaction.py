@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.privacy import secret_patterns
 from swallowtail.app.core.privacy.redaction_rules import HIDDEN, PATTERNS_ONLY, SHORTEST_VALUE, Rules, normal
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Pattern, Span, find, fold, is_card, merge
@@ -74,7 +74,7 @@ def redact_facts(data: dict[str, Any], rules: Rules, encoded: bytes) -> dict[str
 def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = None) -> dict[str, Any]:
     """Return payloads by name, each redacted. The rules apply to the payloads, not to these names."""
     if encoded is None:
-        fields = bearable(fields)
+        fields = limit_depth(fields)
         encoded = to_json(fields)
     strict = _narrow(encoded, rules)
     texts = replace(strict, rules=replace(strict.rules, all=False))

@@ -16,7 +16,7 @@ from swallowtail.app.core.errors import SettingsError
 
 #: Our files, with the database and SQLite's files beside it. Not the signing key: one that others could read is refused
 #: (`core/security/signing_keys`).
-_OURS = ("swallowtail.db*", "redis.*", "up.lock", "*.log", "metrics", "metrics/**/*")
+_OWN_FILES = ("swallowtail.db*", "redis.*", "up.lock", "*.log", "metrics", "metrics/**/*")
 
 
 def open_private(var: Path) -> list[str]:
@@ -30,7 +30,7 @@ def open_private(var: Path) -> list[str]:
         raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {var} cannot be created: {fault.strerror}") from None
     if var == Path(var.anchor) or var == Path.home() or var.stat().st_mode & stat.S_ISVTX:
         return [f"{var} has other uses and is left unchanged: set SWALLOWTAIL_VAR_DIR to a directory of its own"]
-    return [problem for path in (var, *_list_ours(var)) if (problem := _close(path)) is not None]
+    return [problem for path in (var, *_list_own(var)) if (problem := _close(path)) is not None]
 
 
 def make_private(path: Path) -> None:
@@ -53,8 +53,8 @@ def make_private(path: Path) -> None:
         os.unlink(draft)
 
 
-def _list_ours(var: Path) -> Iterator[Path]:
-    for pattern in _OURS:
+def _list_own(var: Path) -> Iterator[Path]:
+    for pattern in _OWN_FILES:
         yield from var.glob(pattern)
 
 

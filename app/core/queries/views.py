@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.events import bearable
+from swallowtail.app.core.events import limit_depth
 from swallowtail.app.core.payload_redaction.stored_redactions import show_payload
 from swallowtail.app.core.privacy.redaction import redact_fields, redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
@@ -66,7 +66,7 @@ def _show_error(error: dict[str, Any] | None, rules: Rules) -> ErrorView | None:
 
 def view_agent(row: Agent) -> AgentView:
     """Return the view of one row."""
-    return view_row(AgentView, row, input_schema=bearable(row.input_schema))
+    return view_row(AgentView, row, input_schema=limit_depth(row.input_schema))
 
 
 def summarize_schedule(row: Schedule, rules: Rules) -> ScheduleSummary:

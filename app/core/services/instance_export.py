@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, undefer
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import NotFound
-from swallowtail.app.core.events import bearable, now, stamp, to_json
+from swallowtail.app.core.events import limit_depth, now, stamp, to_json
 from swallowtail.app.core.ledger.artifacts import read_artifact
 from swallowtail.app.core.ledger.event_log import Change, Head, read_events, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for
@@ -190,7 +190,7 @@ def _read_artifacts(session: Session, instance_id: str, after: Any) -> _Rows:
             shown.append({"id": artifact_id, "content": Placeholder(fault)})
             continue
         is_json = artifact.media_type == "application/json"
-        content = bearable(orjson.loads(artifact.content)) if is_json else artifact.content.decode()
+        content = limit_depth(orjson.loads(artifact.content)) if is_json else artifact.content.decode()
         names = ("id", "task_id", "media_type", "sha256") + ("schedule_id",) * (artifact.schedule_id is not None)
         row = {name: getattr(artifact, name) for name in names}
         shown.append({**row, "content": content})

@@ -19,7 +19,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.process.offload import looks_small, run_here
 from swallowtail.app.core.schemas.tasks import NewTask
-from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line
+from swallowtail.app.core.validation import check_encoded, check_instance_id, check_json, check_line
 
 #: Maximum number of seconds that a submission may wait for a worker: a year.
 _LONGEST_EXPIRY = 366 * 24 * 3600.0
@@ -90,7 +90,7 @@ def _complete(card: AgentCard, payload: Any, settings: Settings) -> tuple[Any, b
     """Return an input with the defaults of its agent's schema, which may make it larger, and the same as JSON."""
     payload = validate_input(card, payload)
     encoded = to_json(payload)
-    check_kept(encoded, "input", settings)
+    check_encoded(encoded, "input", settings)
     return payload, encoded
 
 

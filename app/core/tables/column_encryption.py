@@ -24,7 +24,7 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Event, Step, Task
 from swallowtail.app.core.tables.unreadable import Placeholder
-from swallowtail.app.core.validation import LIMITS, check_kept
+from swallowtail.app.core.validation import LIMITS, check_encoded
 
 #: The encrypted JSON columns. An artifact's content, which is bytes, is encrypted separately.
 ENCRYPTED_COLUMNS: Mapping[type[Base], tuple[str, ...]] = {
@@ -153,7 +153,7 @@ def _check(session: Session | None, column: str, value: Any) -> None:
     """Check the depth and size of a value. Raises InvalidInput, TooLarge."""
     limits = None if session is None else session.info.get(LIMITS)
     if limits is not None and value is not None:
-        check_kept(to_json(value), column, limits)
+        check_encoded(to_json(value), column, limits)
 
 
 def _after_write(mapper: Any, connection: Any, target: Any) -> None:

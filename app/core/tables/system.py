@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from swallowtail.app.core.tables.base import Base, Moment
 
 
-class Duty(Base):
+class PeriodicLock(Base):
     """A periodic job that one process does for all: the process that moves `next_at` has the job until then."""
 
     __tablename__ = "duty"

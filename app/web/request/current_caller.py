@@ -18,7 +18,7 @@ from swallowtail.app.web.request import session_cookie
 def get_caller() -> Caller:
     """Return the caller of the current request."""
     if "caller" not in g:
-        g.caller = replace(get_anonymous_caller(), actor=get_runtime().db.patiently(identify))
+        g.caller = replace(get_anonymous_caller(), actor=get_runtime().db.retry_if_cut_off(identify))
     caller: Caller = g.caller
     return caller
 

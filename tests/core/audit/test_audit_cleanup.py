@@ -19,7 +19,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance import audit_cleanup
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.tables.system import Duty
+from swallowtail.app.core.tables.system import PeriodicLock
 from tests.core.audit.audit_chain import ANN, entry_hash
 from tests.core.domain import Domain
 from tests.core.maintenance.retained_log import head
@@ -44,7 +44,7 @@ def write(domain: Domain, *ages: float, scope: str = "demo") -> None:
 def prune(domain: Domain) -> int:
     """Prune as if it were due; return the number of deleted entries."""
     with domain.db.write() as session:
-        session.execute(update(Duty).values(next_at=db_now(-1)))
+        session.execute(update(PeriodicLock).values(next_at=db_now(-1)))
     return delete_old_entries(domain.rt, lambda: True)
 
 

@@ -65,7 +65,7 @@ def test_lists_are_filtered_and_go_on_where_they_ended(domain: Domain) -> None:
 
 
 def test_what_was_done_to_one_thing_is_looked_through_in_parts(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LOOK", 4)
+    monkeypatch.setattr(reader, "MOST_EXAMINED", 4)
     records = [AuditRecord("demo", "task.retry" if number % 5 else "task.cancel", "task", "t") for number in range(10)]
     with domain.db.write() as session:
         append(session, ANN, records[:3], now())

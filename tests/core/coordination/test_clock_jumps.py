@@ -9,7 +9,7 @@ from swallowtail.app.core.coordination.database_clock import STALE, ClockMonitor
 from swallowtail.app.core.coordination.periodic_lock import acquire_periodic_lock
 from swallowtail.app.core.coordination.worker_registry import MISSED, announce
 from swallowtail.app.core.database.database import db_now
-from swallowtail.app.core.tables.system import Duty, Worker
+from swallowtail.app.core.tables.system import PeriodicLock, Worker
 from swallowtail.app.core.tables.tasks import Outbox, Task
 from tests.core.coordination.adjustable_clock import AdjustableClock, SteadyClock
 from tests.core.domain import ERROR, Domain
@@ -112,7 +112,7 @@ def test_nothing_stays_further_ahead_than_the_longest_delay(domain: Domain) -> N
     late, sent = domain.submit(), domain.queued()
     with domain.db.write() as session:
         session.execute(update(Outbox).values(available_at=db_now(24 * HOUR)))
-        session.execute(update(Duty).values(next_at=db_now(-2 * STALE)))
+        session.execute(update(PeriodicLock).values(next_at=db_now(-2 * STALE)))
     monitor = ClockMonitor(domain.db)
     monitor.check()
     assert domain.due_in(late) <= domain.settings.retry_after_max
@@ -143,7 +143,7 @@ def test_rows_that_are_too_far_ahead_are_searched_without_a_lock_and_in_the_whol
         assert all(statement.startswith("SELECT") for statement in about)
         assert any("created_at >" in statement for statement in about) == reads_all
         with domain.db.write() as session:
-            session.execute(update(Duty).values(next_at=db_now(-2 * STALE)))
+            session.execute(update(PeriodicLock).values(next_at=db_now(-2 * STALE)))
 
 
 def test_a_clock_that_was_set_forward_while_no_process_ran_delays_nothing(
@@ -191,7 +191,7 @@ def test_a_periodic_lock_is_free_in_time_when_the_clock_is_set_back(domain: Doma
     clock.jump(-HOUR)
     monitor.check()
     with domain.db.read() as session:
-        left = session.scalars(select(Duty.next_at).where(Duty.name == "prune")).one()
+        left = session.scalars(select(PeriodicLock.next_at).where(PeriodicLock.name == "prune")).one()
         now = session.scalars(select(db_now())).one()
     assert (left - now).total_seconds() <= 60.0
 

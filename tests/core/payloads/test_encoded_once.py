@@ -31,7 +31,7 @@ def test_on_its_way_to_the_row_an_output_is_not_encoded_or_measured_again(
     seen: list[str] = []
     for module, name in (
         ("swallowtail.app.core.ledger.artifacts", "to_json"),
-        ("swallowtail.app.core.ledger.artifacts", "check_kept"),
+        ("swallowtail.app.core.ledger.artifacts", "check_encoded"),
         ("swallowtail.app.core.tables.column_encryption", "to_json"),
         ("swallowtail.app.core.ledger.event_log", "to_json"),
         ("swallowtail.app.core.privacy.redaction", "to_json"),

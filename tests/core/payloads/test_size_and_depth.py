@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, TooLarge
-from swallowtail.app.core.events import bearable, now
+from swallowtail.app.core.events import limit_depth, now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.ledger.runs import Claim
@@ -26,7 +26,7 @@ from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Event, Step, Task
-from swallowtail.app.core.validation import check_json, check_kept
+from swallowtail.app.core.validation import check_encoded, check_json
 from swallowtail.workers.run.json_output import encode
 from swallowtail.workers.run.outcomes import PermanentError
 from tests.core.conftest import NewDomain
@@ -156,12 +156,12 @@ def test_both_sides_of_the_rule_count_alike() -> None:
     settings = make_settings(max_json_depth=10, max_json_nodes=100)
     for value in (nested(10), [0] * 99, ["[[[[[[[[[[[[,,,,"] * 20, {"a": {"b": [1, {}]}}, 5, "[" * 50):
         check_json(value, "it", settings)
-        check_kept(orjson.dumps(value), "it", settings)
+        check_encoded(orjson.dumps(value), "it", settings)
     for value in (nested(11), [0] * 100, [[]] * 100):
         with pytest.raises(SwallowtailError):
             check_json(value, "it", settings)
         with pytest.raises(SwallowtailError):
-            check_kept(orjson.dumps(value), "it", settings)
+            check_encoded(orjson.dumps(value), "it", settings)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,6 @@ def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(domain: Domain
 
 def test_what_can_be_carried_is_left_as_it_is() -> None:
     value = {"a": [1, {"b": None}]}
-    assert bearable(value) is value
-    assert depth(bearable(nested(250))) < 210
-    assert bearable([nested(250), {"kept": [1]}])[1] == {"kept": [1]}
+    assert limit_depth(value) is value
+    assert depth(limit_depth(nested(250))) < 210
+    assert limit_depth([nested(250), {"kept": [1]}])[1] == {"kept": [1]}

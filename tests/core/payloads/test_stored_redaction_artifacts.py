@@ -131,7 +131,7 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
 
     for module, name in (
         ("swallowtail.app.core.payload_redaction.stored_redactions", "to_json"),
-        ("swallowtail.app.core.payload_redaction.stored_redactions", "bearable"),
+        ("swallowtail.app.core.payload_redaction.stored_redactions", "limit_depth"),
         ("swallowtail.app.core.payload_redaction.stored_redactions", "_hash"),
         ("swallowtail.app.core.payload_redaction.stored_redactions", "deserialize"),
         ("swallowtail.app.core.ledger.artifacts", "decrypt_bytes"),

@@ -71,7 +71,7 @@ def test_what_may_have_been_stored_is_not_done_again(web_app: WebApp) -> None:
             session.execute(text("SELECT 1"))
 
     with pytest.raises(CutOff):
-        web_app.rt.db.patiently(work)
+        web_app.rt.db.retry_if_cut_off(work)
     assert done == ["work"]
 
 
@@ -85,4 +85,4 @@ def test_a_database_that_is_cut_off_again_and_again_is_not_waited_for_without_en
             session.execute(text("SELECT 1"))
 
     with pytest.raises(CutOff):
-        web_app.rt.db.patiently(work)
+        web_app.rt.db.retry_if_cut_off(work)

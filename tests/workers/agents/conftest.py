@@ -24,4 +24,4 @@ def read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         except UnreadableError as problem:
             raise PermanentError(f"the document cannot be read: {problem}", code="document_unreadable") from None
 
-    monkeypatch.setattr(researcher, "read_apart", here)
+    monkeypatch.setattr(researcher, "read_in_subprocess", here)

@@ -15,7 +15,7 @@ from swallowtail.workers.agents.campaign.names import Names
 from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
 from swallowtail.workers.llm.fetch import fetch_document
 from swallowtail.workers.reading.blocks import Block, Reading
-from swallowtail.workers.reading.subprocess_reader import read_apart
+from swallowtail.workers.reading.subprocess_reader import read_in_subprocess
 from swallowtail.workers.run.context import PermanentError
 
 
@@ -47,15 +47,15 @@ def _read(task_input: CampaignInput) -> tuple[Reading, str]:
     """Return the document and where it came from."""
     if task_input.brief_url is not None:
         fetched = fetch_document(task_input.brief_url)
-        return read_apart(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
+        return read_in_subprocess(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
     if task_input.brief_file is None:
         text = (task_input.brief or "").replace("\0", " ")  # plain text, even if it looks like another format
-        return read_apart(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
+        return read_in_subprocess(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
     try:
         body = base64.b64decode("".join(task_input.brief_file.split()), validate=True)
     except ValueError:
         raise PermanentError("input.brief_file: this is not base64", code="document_unreadable") from None
-    return read_apart(body), "file"
+    return read_in_subprocess(body), "file"
 
 
 def extract_facts(source: dict[str, Any]) -> dict[str, Any]:
