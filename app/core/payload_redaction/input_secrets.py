@@ -94,11 +94,12 @@ def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[li
     ids = list(task_by_artifact)
     for start in range(0, len(ids), _MOST_ARTIFACTS):
         some = Artifact.id.in_(ids[start : start + _MOST_ARTIFACTS])
-        held = session.execute(select(Artifact.id, Artifact.content, Artifact.key_id).where(some)).all()
+        rows = session.execute(select(Artifact.id, Artifact.content, Artifact.key_id).where(some)).all()
         sources = [
-            (task_by_artifact[one], partial(_open_artifact, keyring, one, content, key)) for one, content, key in held
+            (task_by_artifact[row.id], partial(_open_artifact, keyring, row.id, row.content, row.key_id))
+            for row in rows
         ]
-        yield sources, sum(len(row.content) for row in held)
+        yield sources, sum(len(row.content) for row in rows)
 
 
 def _open(keyring: Keyring, task_id: str, text: str) -> Any:
