@@ -66,10 +66,10 @@ def new_failure(cli: CommandLine) -> str:
 
 def new_schedule(cli: CommandLine, *, paused: bool = False) -> str:
     options = ("echo", "-i", "demo", "--every", "1h", "-s", "message=hi")
-    (made,) = cli.lines("schedule", "add", new_name(), *options)
+    (schedule,) = cli.lines("schedule", "add", new_name(), *options)
     if paused:
-        cli.run("schedule", "pause", made["id"])
-    return str(made["id"])
+        cli.run("schedule", "pause", schedule["id"])
+    return str(schedule["id"])
 
 
 def new_token(cli: CommandLine, *command: str) -> str:
@@ -83,8 +83,8 @@ def old_events(cli: CommandLine) -> list[str]:
 
 
 def new_instance(cli: CommandLine) -> str:
-    (made,) = cli.lines("instances", "create", "Doomed", "--id", "doomed")
-    return str(made["id"])
+    (instance,) = cli.lines("instances", "create", "Doomed", "--id", "doomed")
+    return str(instance["id"])
 
 
 TABLE = {
@@ -208,9 +208,9 @@ def test_an_entry_names_the_actor_the_action_and_the_origin(cli: CommandLine, co
 
 def test_reading_writes_no_entry(cli: CommandLine) -> None:
     for command, arguments in READING.items():
-        chosen = arguments(cli)
+        values = arguments(cli)
         before = entries(cli)
-        cli.run(*command.split(), *chosen)
+        cli.run(*command.split(), *values)
         assert entries(cli).keys() == before.keys(), command
 
 

@@ -93,8 +93,8 @@ def test_the_operator_regains_access_when_no_superuser_can_and_an_entry_is_writt
 def test_the_operator_sets_the_first_owner_who_adds_other_members(boss: CommandLine) -> None:
     assert boss.run("list", "demo").exit_code == 6
     assert boss.run("members", "set", "demo", "boss", "owner").exit_code == 6
-    (made,) = boss.lines("members", "set", "demo", "boss", "owner", "--as-operator")
-    assert (made["name"], made["role"]) == ("boss", "owner")
+    (member,) = boss.lines("members", "set", "demo", "boss", "owner", "--as-operator")
+    assert (member["name"], member["role"]) == ("boss", "owner")
     assert boss.run("list", "demo").exit_code == 0
     boss.run("users", "create", "ann", stdin=PASSWORD + "\n")
     assert boss.run("members", "set", "demo", "ann", "viewer").exit_code == 0
@@ -133,14 +133,14 @@ def test_a_superuser_promotes_another_and_the_last_one_stays(boss: CommandLine) 
 def test_commands_act_as_the_signed_in_user_until_logout(boss: CommandLine) -> None:
     (who,) = boss.lines("whoami")
     assert (who["name"], who["kind"], who["is_superuser"]) == ("boss", "user", True)
-    (made,) = boss.lines("instances", "create", "Acme", "--id", "acme")
-    assert [one["id"] for one in boss.lines("instances")] == [made["id"]]
+    (instance,) = boss.lines("instances", "create", "Acme", "--id", "acme")
+    assert [one["id"] for one in boss.lines("instances")] == [instance["id"]]
     assert boss.run("list", "demo").exit_code == 6
-    kept = token_file(boss).read_text()
+    secret = token_file(boss).read_text()
     assert boss.run("logout").stderr == "Signed out.\n"
     assert list((boss.runtime.settings.var / "config/swallowtail").iterdir()) == []
     assert boss.run("whoami").exit_code == 9
-    token_store.store_token(boss.runtime.settings, kept.strip())
+    token_store.store_token(boss.runtime.settings, secret.strip())
     assert "was revoked; run `swallowtail login`" in boss.run("whoami").stderr
     assert [action for _, action, _ in audit(boss)] == ["user.create", "token.mint", "token.revoke"]
 

@@ -29,7 +29,7 @@ def test_a_policy_is_set_shown_and_reset(cli: CommandLine) -> None:
     nothing = {"event_days": None, "task_days": None, "secret_fields": None, "hide_emails": None}
     (before,) = cli.lines("policy", "show", "demo")
     assert before == {"instance_id": "demo", "updated_at": None, **nothing}
-    wanted = [
+    options = [
         "--event-days",
         "30",
         "--task-days",
@@ -40,7 +40,7 @@ def test_a_policy_is_set_shown_and_reset(cli: CommandLine) -> None:
         "Tax-Id",
         "--hide-emails",
     ]
-    (policy,) = cli.lines("policy", "set", "demo", *wanted)
+    (policy,) = cli.lines("policy", "set", "demo", *options)
     expected = {"event_days": 30.0, "task_days": 0.0, "secret_fields": ["iban", "Tax-Id"], "hide_emails": True}
     assert policy == {"instance_id": "demo", "updated_at": policy["updated_at"], **expected}
     assert policy["updated_at"] is not None

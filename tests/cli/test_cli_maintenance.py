@@ -38,8 +38,8 @@ def test_pruning_previews_and_then_reports_what_it_deletes(cli: CommandLine) -> 
 def test_ended_tasks_are_deleted_with_their_events_and_no_others(cli: CommandLine) -> None:
     done, waiting = cli.submit(), cli.submit()
     cli.complete(done)
-    (gone,) = cli.lines("prune", "-i", "demo", "--task-days", "0")
-    assert gone["tasks"] == 1
+    (counts,) = cli.lines("prune", "-i", "demo", "--task-days", "0")
+    assert counts["tasks"] == 1
     assert cli.run("show", done).exit_code == 6
     assert cli.run("show", waiting).exit_code == 0
 

@@ -108,9 +108,9 @@ def test_agents_are_listed_and_shown_with_the_fields_of_their_input(cli: Command
 
 
 def test_instances_are_created_and_listed(cli: CommandLine) -> None:
-    made = cli.run("instances", "create", "Acme Ltd", "--id", "acme")
+    creation = cli.run("instances", "create", "Acme Ltd", "--id", "acme")
 
-    assert (made.exit_code, made.stdout) == (0, "acme\n")
+    assert (creation.exit_code, creation.stdout) == (0, "acme\n")
     assert [one["id"] for one in cli.lines("instances")] == ["acme", "demo"]
     assert "Acme Ltd" in cli.run("instances").stdout
     assert cli.run("instances", "create", "Other", "--id", "acme").exit_code == 7

@@ -92,8 +92,8 @@ class Peer:
         """Open a polling session, connect to the main namespace and poll everything; return its sid."""
         sid = self.session()
         self.post("40", sid)
-        wanted = '"connected"' if self.sends_connected else "40{"
-        self.poll_until(sid, lambda packets: any(wanted in packet for packet in packets))
+        prefix = '"connected"' if self.sends_connected else "40{"
+        self.poll_until(sid, lambda packets: any(prefix in packet for packet in packets))
         return sid
 
     def poll(self, sid: str) -> list[str]:

@@ -90,5 +90,5 @@ def _make_domains(place: dict[str, Any]) -> Iterator[NewDomain]:
         return domains[-1]
 
     yield make
-    for made in domains:
-        made.close()
+    for domain in domains:
+        domain.close()

@@ -33,8 +33,8 @@ QUICK = {"SWALLOWTAIL_DATABASE_SYNC": "normal"}
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without Swallowtail's own variables, with the repository importable, plus `extra`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SWALLOWTAIL_") and k != "PORT"}
-    return {**kept, **QUICK, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SWALLOWTAIL_") and k != "PORT"}
+    return {**environment, **QUICK, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
 
 
 class Program(Session):

@@ -13,15 +13,15 @@ def compile_routes_once() -> None:
     The code depends on what stands in the key only; it gets the rule as an argument.
     """
     compile_builder: Any = getattr(Rule, "_compile_builder", None)
-    kept: dict[object, Any] = {}
+    builders: dict[object, Any] = {}
 
     def compile_once(rule: Any, append_unknown: bool = True) -> Any:
         if rule.defaults:
             return compile_builder(rule, append_unknown)
         key = (rule.rule, repr(rule._trace), append_unknown)
-        if key not in kept:
-            kept[key] = compile_builder(rule, append_unknown)
-        return kept[key]
+        if key not in builders:
+            builders[key] = compile_builder(rule, append_unknown)
+        return builders[key]
 
     if compile_builder is not None:
         Rule._compile_builder = compile_once  # type: ignore[assignment,method-assign]

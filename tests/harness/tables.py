@@ -29,5 +29,7 @@ def _statements() -> str:
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with engine.connect() as connection:
-        made = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")).scalars()
-        return "".join(f"{statement};\n" for statement in made)
+        statements = connection.execute(
+            text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        ).scalars()
+        return "".join(f"{statement};\n" for statement in statements)

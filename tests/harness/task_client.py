@@ -62,15 +62,15 @@ class TaskClient(ABC):
 
     def wait_for_task(self, task_id: str, *statuses: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the task has one of the statuses, by default any that is final; the task."""
-        wanted = statuses or FINAL
+        expected = statuses or FINAL
 
         def reached() -> dict[str, Any] | None:
             task = self.task(task_id)
-            return task if task["status"] in wanted else None
+            return task if task["status"] in expected else None
 
         task = wait_until(
             reached,
-            f"task {task_id} is {' or '.join(wanted)}",
+            f"task {task_id} is {' or '.join(expected)}",
             timeout=timeout,
             every=0.1,
             seen=lambda: self.task(task_id),

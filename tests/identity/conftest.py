@@ -27,14 +27,14 @@ def clock() -> Iterator[time_machine.Traveller]:
 @pytest.fixture
 def new_bench(tmp_path: Path) -> Iterator[NewBench]:
     """Make benches on the same database; all are closed at the end of the test."""
-    made: list[Bench] = []
+    benches: list[Bench] = []
 
     def make(**values: Any) -> Bench:
-        made.append(Bench(tmp_path, **values))
-        return made[-1]
+        benches.append(Bench(tmp_path, **values))
+        return benches[-1]
 
     yield make
-    for bench in made:
+    for bench in benches:
         bench.close()
 
 

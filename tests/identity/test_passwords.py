@@ -19,12 +19,12 @@ def passwords() -> Passwords:
 
 
 def test_a_password_is_kept_as_argon2id_and_known_again(passwords: Passwords) -> None:
-    kept = passwords.hash(PASSWORD)
-    assert kept.startswith("$argon2id$v=19$m=8,t=1,p=1$")
-    assert PASSWORD not in kept
-    assert passwords.verify(kept, PASSWORD)
-    assert not passwords.verify(kept, PASSWORD + "!")
-    assert passwords.hash(PASSWORD) != kept
+    digest = passwords.hash(PASSWORD)
+    assert digest.startswith("$argon2id$v=19$m=8,t=1,p=1$")
+    assert PASSWORD not in digest
+    assert passwords.verify(digest, PASSWORD)
+    assert not passwords.verify(digest, PASSWORD + "!")
+    assert passwords.hash(PASSWORD) != digest
 
 
 def test_a_password_typed_with_other_code_points_is_the_same(passwords: Passwords) -> None:
@@ -45,10 +45,11 @@ def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(passwords: Pass
         worked.append(arguments[0])
         return work(*arguments)
 
-    kept = passwords.hash(PASSWORD)
+    digest = passwords.hash(PASSWORD)
     passwords.verify(None, "warm up")
     passwords._offload = note
-    for known, text in ((kept, "wrong password"), (None, PASSWORD), (None, ""), (kept, "x" * 5000), (kept, "\ud800")):
+    attempts = [(digest, "wrong password"), (None, PASSWORD), (None, ""), (digest, "x" * 5000), (digest, "\ud800")]
+    for known, text in attempts:
         assert not passwords.verify(known, text)
     assert [hashed.split("$")[3] for hashed in worked] == ["m=8,t=1,p=1"] * 5
 
@@ -59,11 +60,11 @@ def test_no_password_fits_what_is_no_hash(passwords: Passwords) -> None:
 
 
 def test_a_hash_of_other_parameters_is_outdated(passwords: Passwords) -> None:
-    kept = passwords.hash(PASSWORD)
-    assert not passwords.is_outdated(kept)
+    digest = passwords.hash(PASSWORD)
+    assert not passwords.is_outdated(digest)
     stronger = Passwords(make_settings(password_memory_kib=16, password_rounds=2))
-    assert stronger.is_outdated(kept)
-    assert stronger.verify(kept, PASSWORD)
+    assert stronger.is_outdated(digest)
+    assert stronger.verify(digest, PASSWORD)
 
 
 def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again(
@@ -71,8 +72,8 @@ def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again
 ) -> None:
     monkeypatch.setattr("swallowtail.app.core.security.passwords._LONGEST_WAIT", 0.05)
     passwords = Passwords(make_settings(password_checks=1, **CHEAP))
-    kept = passwords.hash(PASSWORD)
-    passwords.verify(kept, PASSWORD)
+    digest = passwords.hash(PASSWORD)
+    passwords.verify(digest, PASSWORD)
     busy, go_on = threading.Event(), threading.Event()
 
     def hold(work: Any, /, *arguments: Any) -> Any:
@@ -81,12 +82,12 @@ def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again
         return work(*arguments)
 
     passwords._offload = hold
-    first = threading.Thread(target=passwords.verify, args=(kept, PASSWORD))
+    first = threading.Thread(target=passwords.verify, args=(digest, PASSWORD))
     first.start()
     assert busy.wait(20)
     with pytest.raises(TooFast) as refused:
-        passwords.verify(kept, PASSWORD)
+        passwords.verify(digest, PASSWORD)
     assert refused.value.retry_after > 0
     go_on.set()
     first.join(20)
-    assert passwords.verify(kept, PASSWORD)
+    assert passwords.verify(digest, PASSWORD)

@@ -117,9 +117,9 @@ def test_an_unknown_user_is_refused_unless_a_token_may_make_them_known(
     provisioning = new_bench(**PROVIDER, jwt_provision=True)
     keys = ProviderKeys(provisioning.rt.settings, clock=lambda: provider.time, transport=provider.transport)
     provisioning.tokens = Tokens(provisioning.rt, provider=keys)
-    made = provisioning.tokens.read(eve)
-    assert (made.name, made.is_superuser) == ("eve", False)
-    assert bench.tokens.read(eve) == made
+    actor = provisioning.tokens.read(eve)
+    assert (actor.name, actor.is_superuser) == ("eve", False)
+    assert bench.tokens.read(eve) == actor
     assert provisioning.tokens.read(provider.sign(sub="7", preferred_username={"a": 1})).name.startswith("user-")
 
 

@@ -72,12 +72,12 @@ def test_the_leeway_can_be_set_to_nothing(new_bench: NewBench, clock: time_machi
 
 
 def test_a_session_that_was_closed_takes_its_tokens_with_it(bench: Bench) -> None:
-    kept, closed = bench.sign_in(), bench.sign_in()
+    present, closed = bench.sign_in(), bench.sign_in()
     close_session(bench.by(closed.actor), closed.session_id)
     close_session(bench.by(closed.actor), closed.session_id)
     refused(bench, closed.access_token, REVOKED)
-    assert bench.tokens.read(kept.access_token).token_id == kept.session_id
-    assert bench.tokens.find_ended([kept.actor, closed.actor]) == {closed.actor: "revoked"}
+    assert bench.tokens.read(present.access_token).token_id == present.session_id
+    assert bench.tokens.find_ended([present.actor, closed.actor]) == {closed.actor: "revoked"}
     assert bench.audit()[-1] == ("ann", "session.close")
 
 
@@ -105,9 +105,9 @@ def test_a_key_that_was_replaced_reads_and_no_longer_signs(bench: Bench, new_ben
     assert after.tokens.read(old).name == "ann"
     assert header_of(new)["kid"] != header_of(old)["kid"]
     refused(bench, new, UNUSABLE)
-    gone = new_bench(secret_key="n" * 32)
-    assert gone.tokens.read(new).name == "ann"
-    refused(gone, old, UNUSABLE)
+    third = new_bench(secret_key="n" * 32)
+    assert third.tokens.read(new).name == "ann"
+    refused(third, old, UNUSABLE)
 
 
 def test_what_we_did_not_sign_is_refused_with_any_claims(bench: Bench) -> None:

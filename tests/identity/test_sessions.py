@@ -63,13 +63,13 @@ def test_a_session_goes_on_with_a_new_secret_each_time_until_it_ends(
 
 def test_an_old_secret_ends_the_session(bench: Bench) -> None:
     stolen = bench.sign_in()
-    mine = refresh(bench.rt, bench.tokens, stolen.session_secret)
+    renewal = refresh(bench.rt, bench.tokens, stolen.session_secret)
     with pytest.raises(Unauthenticated):
         refresh(bench.rt, bench.tokens, stolen.session_secret)
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, mine.session_secret)
+        refresh(bench.rt, bench.tokens, renewal.session_secret)
     with pytest.raises(Unauthenticated, match="revoked"):
-        bench.tokens.read(mine.access_token)
+        bench.tokens.read(renewal.access_token)
 
 
 FORGED = {
@@ -85,19 +85,19 @@ FORGED = {
 @pytest.mark.parametrize("forge", list(FORGED.values()), ids=list(FORGED))
 def test_the_id_of_a_session_alone_cannot_end_it(bench: Bench, forge: Callable[[str], str]) -> None:
     """A secret that was never issued changes nothing, even if parts of it are those of a real one."""
-    mine = bench.sign_in()
+    session = bench.sign_in()
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, forge(mine.session_secret))
-    assert bench.tokens.read(mine.access_token).name == "ann"
-    assert refresh(bench.rt, bench.tokens, mine.session_secret).session_id == mine.session_id
+        refresh(bench.rt, bench.tokens, forge(session.session_secret))
+    assert bench.tokens.read(session.access_token).name == "ann"
+    assert refresh(bench.rt, bench.tokens, session.session_secret).session_id == session.session_id
     assert bench.audit() == [("ann", "session.open")]
 
 
 def test_the_secret_of_one_session_proves_nothing_about_another(bench: Bench) -> None:
-    mine, other = bench.sign_in(), bench.sign_in()
+    session, other = bench.sign_in(), bench.sign_in()
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, mine.session_secret[:37] + other.session_secret[37:])
-    assert bench.tokens.read(mine.access_token).name == "ann"
+        refresh(bench.rt, bench.tokens, session.session_secret[:37] + other.session_secret[37:])
+    assert bench.tokens.read(session.access_token).name == "ann"
 
 
 @pytest.mark.parametrize("secret", ["", "sws_", "sws_" + "0" * 32 + "_x", "swt_" + "0" * 32 + "_x", "x" * 9000, "é"])

@@ -30,10 +30,10 @@ def test_a_user_is_created_with_a_name_in_lower_case_and_written_down(bench: Ben
     root = bench.sign_in("root").actor
     before = _version(bench)
 
-    made = users.create_user(bench.by(root), " Bob@Example.com ", PASSWORD)
+    user = users.create_user(bench.by(root), " Bob@Example.com ", PASSWORD)
 
-    assert (made["name"], made["is_superuser"], made["has_password"]) == ("bob@example.com", False, True)
-    assert bench.sign_in("BOB@example.com").actor.user_id == made["id"]
+    assert (user["name"], user["is_superuser"], user["has_password"]) == ("bob@example.com", False, True)
+    assert bench.sign_in("BOB@example.com").actor.user_id == user["id"]
     assert ("root", "user.create") in bench.audit()
     assert _version(bench) == before + 1
 
@@ -185,8 +185,8 @@ def test_a_preferred_name_never_leads_to_another_user(bench: Bench, preferred: s
 
 
 def test_a_user_of_a_provider_is_created_without_a_password(bench: Bench) -> None:
-    made = users.create_user(bench.rt, "ada", identity=Identity("https://id.example", "42"))
-    assert (made["has_password"], made["issuer"], made["subject"]) == (False, "https://id.example", "42")
+    user = users.create_user(bench.rt, "ada", identity=Identity("https://id.example", "42"))
+    assert (user["has_password"], user["issuer"], user["subject"]) == (False, "https://id.example", "42")
     with pytest.raises(Unauthenticated):
         bench.sign_in("ada", "")
     with pytest.raises(Conflict):

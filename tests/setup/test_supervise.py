@@ -108,18 +108,18 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
 @pytest.mark.long
 def test_a_run_that_it_stops_is_requeued_before_anything_is_killed(var: Path) -> None:
     with Up(var, SWALLOWTAIL_SHUTDOWN_GRACE="0.5").start() as up:
-        made = httpx2.post(
+        task = httpx2.post(
             f"{up.url}/api/v1/instances/demo/tasks",
             json={"kind": "probe", "input": {"steps": 1, "seconds": 600, "blocking": True}},
             timeout=60,
         ).json()["task"]
-        steps_of = f"{up.url}/api/v1/tasks/{made['id']}/steps"
+        steps_of = f"{up.url}/api/v1/tasks/{task['id']}/steps"
         wait_until(lambda: "in_progress" in httpx2.get(steps_of, timeout=60).text, "the step is open")
         assert up.terminate() == 0
         assert "killing it" not in up.log_text()
     with closing(sqlite3.connect(var / "swallowtail.db")) as database:
-        received = database.execute("SELECT status, losses FROM task WHERE id = ?", [made["id"]]).fetchone()
-        steps = database.execute("SELECT status, failures FROM step WHERE task_id = ?", [made["id"]]).fetchall()
+        received = database.execute("SELECT status, losses FROM task WHERE id = ?", [task["id"]]).fetchone()
+        steps = database.execute("SELECT status, failures FROM step WHERE task_id = ?", [task["id"]]).fetchall()
     assert received[0] in ("RETRYING", "QUEUED")
     assert (received[1], steps) == (0, [("failed", 0)])
 
@@ -127,11 +127,11 @@ def test_a_run_that_it_stops_is_requeued_before_anything_is_killed(var: Path) ->
 @pytest.mark.long
 def test_a_second_start_serves_what_the_first_left(var: Path) -> None:
     with Up(var, "first").start() as first:
-        made = httpx2.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
+        instance = httpx2.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
         assert first.terminate() == 0
     with Up(var, "second").start() as second:
         assert "the instance demo exists" in second.log_text()
-        assert httpx2.get(f"{second.url}/api/v1/instances/{made['id']}", timeout=60).json()["name"] == "Kept"
+        assert httpx2.get(f"{second.url}/api/v1/instances/{instance['id']}", timeout=60).json()["name"] == "Kept"
         sessions = list(second.children())
         assert second.terminate() == 0
         assert left(sessions) == []

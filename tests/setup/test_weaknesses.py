@@ -139,6 +139,6 @@ def test_ci_warns_of_what_could_not_be_asked_and_fails_for_what_is_known(
     asking = f"audit() {{ return {ended}; }}\nwarn_if 3 audit || failed=1\nexit $failed\n"
     script = tmp_path / "run"
     script.write_text(f"failed=0\n{functions}\n{asking}")
-    made = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=False)
-    assert made.returncode == verdict
-    assert ("WARNING" in made.stdout) == (ended == 3)
+    result = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=False)
+    assert result.returncode == verdict
+    assert ("WARNING" in result.stdout) == (ended == 3)

@@ -76,16 +76,16 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 @pytest.fixture
 def make_harness(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
     """Return a factory of harnesses with their own settings."""
-    made: list[Harness] = []
+    harnesses: list[Harness] = []
     receivers: list[Any] = []
 
     def make(**settings: Any) -> Harness:
-        chosen = make_settings(var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
-        rt = Runtime.build(chosen, publish=False)
+        current = make_settings(var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
+        rt = Runtime.build(current, publish=False)
         create_tables(rt.db.engine)
         create_instance(rt, "Demo", "demo")
         harness = Harness(rt)
-        made.append(harness)
+        harnesses.append(harness)
 
         def keep_events(sender: object, events: Sequence[EventRecord]) -> None:
             harness.events.extend(events)
@@ -103,7 +103,7 @@ def make_harness(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
         return harness
 
     yield make
-    for harness in made:
+    for harness in harnesses:
         harness.rt.close()
     for receiver in receivers:
         progressed.disconnect(receiver)

@@ -136,12 +136,12 @@ def test_pruning_stops_between_two_transactions_on_request(new_domain: NewDomain
 
 def test_a_pruned_anchor_is_reported_as_pruned(keeping: Domain) -> None:
     write(keeping, 30, 29, 28, 1)
-    old, last, kept = (Anchor(number, entry_hash(keeping, number)) for number in (2, 3, 4))
+    old, last, present = (Anchor(number, entry_hash(keeping, number)) for number in (2, 3, 4))
     prune(keeping)
     report = verdict(keeping, anchor=old)
     assert report.is_whole
     assert "entry 2, the anchor, was pruned, so that it proves nothing" in report.notes
-    for anchor in (last, kept):
+    for anchor in (last, present):
         report = verdict(keeping, anchor=anchor)
         assert (report.faults, report.notes) == ([], ["the entries up to 3 were pruned"])
     assert verdict(keeping, anchor=Anchor(3, "1" * 64)).faults == ["entry 3 is not the one of the anchor"]

@@ -45,9 +45,9 @@ def test_lists_are_filtered_and_go_on_where_they_ended(domain: Domain) -> None:
     began = now()
     write(domain, 3, caller=BOB, first=5)
 
-    def numbers(wanted: AuditFilter, **more: Any) -> list[int]:
+    def numbers(criteria: AuditFilter, **more: Any) -> list[int]:
         with domain.db.read() as session:
-            return [e["number"] for e in list_entries(session, "demo", wanted, **{"limit": 50, **more})[0]]
+            return [e["number"] for e in list_entries(session, "demo", criteria, **{"limit": 50, **more})[0]]
 
     assert numbers(AuditFilter()) == [7, 6, 5, 4, 3, 2, 1]
     assert numbers(AuditFilter(actor="bob")) == numbers(AuditFilter(actor="u2")) == [7, 6, 5]
@@ -71,12 +71,12 @@ def test_what_was_done_to_one_thing_is_looked_through_in_parts(domain: Domain, m
         append(session, ANN, records[:3], now())
         append(session, BOB, records[3:], now())
 
-    def pages(wanted: AuditFilter, limit: int = 50) -> list[list[int]]:
+    def pages(criteria: AuditFilter, limit: int = 50) -> list[list[int]]:
         listed: list[list[int]] = []
         cursor = None
         while not listed or cursor is not None:
             with domain.db.read() as session:
-                page, cursor = list_entries(session, "demo", wanted, limit=limit, cursor=cursor)
+                page, cursor = list_entries(session, "demo", criteria, limit=limit, cursor=cursor)
             listed.append([entry["number"] for entry in page])
         return listed
 
@@ -99,10 +99,10 @@ def test_a_thousand_refusals_are_a_few_entries(domain: Domain) -> None:
     denials.note(BOB, "demo", "POST /tasks", "task", "t1")
     denials.flush()
     with domain.db.read() as session:
-        mine, _ = list_entries(session, "demo", AuditFilter(), limit=1000)
+        denials_of_bob, _ = list_entries(session, "demo", AuditFilter(), limit=1000)
         logins, _ = list_entries(session, SYSTEM_SCOPE, AuditFilter(), limit=1000)
-    assert [e["detail"].get("more") for e in mine[::-1]] == [None, 999, None]
-    assert {e["actor_name"] for e in mine} == {"bob"}
+    assert [e["detail"].get("more") for e in denials_of_bob[::-1]] == [None, 999, None]
+    assert {e["actor_name"] for e in denials_of_bob} == {"bob"}
     most = domain.settings.max_refusals
     assert most - 2 <= len(logins) <= most + 2
     assert sum(e["detail"].get("more", 1) for e in logins) == 1000

@@ -43,9 +43,9 @@ def names(settings: Settings) -> set[str]:
 
 
 def test_two_deployments_share_no_name(tmp_path: Path) -> None:
-    mine, other = join(deploy(tmp_path / "a")), join(deploy(tmp_path / "b"))
-    assert names(mine) & names(other) == set()
-    assert all(mine.deployment in name for name in names(mine))
+    first, second = join(deploy(tmp_path / "a")), join(deploy(tmp_path / "b"))
+    assert names(first) & names(second) == set()
+    assert all(first.deployment in name for name in names(first))
 
 
 def test_every_process_of_one_deployment_has_its_names_however_often_it_joins(tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_tables_that_are_older_than_the_code_are_refused_and_newer_ones_are_acce
 
 @pytest.mark.service
 def test_a_copy_of_the_database_on_the_same_redis_is_noticed(tmp_path: Path, redis_server: RedisServer) -> None:
-    mine = join(deploy(tmp_path / "a", redis_url=redis_server.url))
+    original = join(deploy(tmp_path / "a", redis_url=redis_server.url))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     copy = join(make_settings(var_dir=tmp_path / "b", redis_url=redis_server.url))
-    assert names(mine) == names(copy)
+    assert names(original) == names(copy)
     with structlog.testing.capture_logs() as logs:
         # A second process on one database is usual.
-        register(mine)
-        register(mine)
+        register(original)
+        register(original)
         assert logs == []
         register(copy)
     assert [line["event"] for line in logs] == ["another_database_uses_these_names"]

@@ -46,16 +46,16 @@ def redis() -> Redis:
 
 @pytest.fixture
 def new_queue(redis: Redis) -> Iterator[Callable[..., PublishQueue]]:
-    made: list[PublishQueue] = []
+    queues: list[PublishQueue] = []
 
     def make(**options: Any) -> PublishQueue:
         caster: Any = redis
-        made.append(PublishQueue(caster, redis, **options))
-        return made[-1]
+        queues.append(PublishQueue(caster, redis, **options))
+        return queues[-1]
 
     yield make
     redis.goes_on.set()
-    for queue in made:
+    for queue in queues:
         queue.close(60)
 
 

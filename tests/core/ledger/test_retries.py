@@ -52,22 +52,22 @@ def _three_steps_and_a_failure(domain: Domain) -> str:
 
 
 @pytest.mark.parametrize(
-    ("from_step", "kept", "progress"),
+    ("from_step", "saved", "progress"),
     [(None, {"a", "b"}, 60), ("a", set(), 0), ("b", {"a"}, 30), ("c", {"a", "b"}, 60)],
 )
 def test_a_retry_keeps_the_steps_before_the_one_it_starts_from(
-    domain: Domain, from_step: str | None, kept: set[str], progress: int
+    domain: Domain, from_step: str | None, saved: set[str], progress: int
 ) -> None:
     task_id = _three_steps_and_a_failure(domain)
     story = domain.story()
     domain.ledger.retry(task_id, from_step)
     claim = domain.claim(task_id, 2)
-    assert set(claim.saved) == kept
+    assert set(claim.saved) == saved
     for key in "abc":
-        if key not in kept:
+        if key not in saved:
             assert domain.runs.start_step(claim, key, "Agent", "work").tries == 1
             domain.runs.finish_step(claim, key, key * 2)
-    again = [part for key in "abc" if key not in kept for part in (f"{key} in_progress", f"{key} completed")]
+    again = [part for key in "abc" if key not in saved for part in (f"{key} in_progress", f"{key} completed")]
     assert domain.story(after=len(story)) == ["RETRYING", "QUEUED", f"IN_PROGRESS {progress}", *again]
     assert [step.position for step in domain.steps(task_id)] == [1, 2, 3]
 

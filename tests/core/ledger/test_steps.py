@@ -70,16 +70,16 @@ def test_a_view_without_messages_withholds_that_of_a_step(domain: Domain) -> Non
 
 
 @pytest.mark.parametrize(
-    ("percent", "kept"), [(20.0, 50.0), (-5.0, 50.0), (100.5, 100.0), (1e300, 100.0), (float("nan"), 50.0)]
+    ("percent", "expected"), [(20.0, 50.0), (-5.0, 50.0), (100.5, 100.0), (1e300, 100.0), (float("nan"), 50.0)]
 )
-def test_progress_never_goes_back_and_stays_within_bounds(domain: Domain, percent: float, kept: float) -> None:
+def test_progress_never_goes_back_and_stays_within_bounds(domain: Domain, percent: float, expected: float) -> None:
     claim = domain.running()
     domain.perform(claim, "a", progress=50)
     domain.perform(claim, "b", progress=percent)
-    assert domain.task(claim.task_id).progress == kept
+    assert domain.task(claim.task_id).progress == expected
     domain.runs.heartbeat(claim, percent, "")
-    assert domain.task(claim.task_id).progress == kept
-    assert domain.story(after=8) == [f"{kept:g} Started"]
+    assert domain.task(claim.task_id).progress == expected
+    assert domain.story(after=8) == [f"{expected:g} Started"]
 
 
 def test_live_progress_on_the_row_rides_on_the_next_event(domain: Domain) -> None:

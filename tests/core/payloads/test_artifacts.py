@@ -74,9 +74,9 @@ def test_text_is_text_and_what_is_small_stays_where_it_is(domain: Domain) -> Non
 
 
 def test_an_output_that_only_looks_like_a_reference_leads_nowhere(domain: Domain) -> None:
-    mine = _with_large_step(domain, "x" * 2000)
+    owner = _with_large_step(domain, "x" * 2000)
     with domain.db.read() as session:
-        stolen = read_outputs(session, mine)[0]
+        stolen = read_outputs(session, owner)[0]
     task_id = _with_large_step(domain, stolen)
     assert domain.claim(task_id, 2).saved["one"].output == stolen
     with domain.db.read() as session, pytest.raises(NotFound):

@@ -108,7 +108,7 @@ def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(doma
     )
 
 
-@pytest.mark.parametrize("kept", ["sealed", "as it is"])
+@pytest.mark.parametrize("form", ["encrypted", "as it is"])
 @pytest.mark.parametrize(
     ("secret", "redacted"),
     [
@@ -121,9 +121,9 @@ def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(doma
     ids=["token", "api_key", "card", "email", "secret input"],
 )
 def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
-    new_domain_on: NewDomain, kept: str, secret: str, redacted: str
+    new_domain_on: NewDomain, form: str, secret: str, redacted: str
 ) -> None:
-    keys = f"only:{base64.b64encode(bytes(32)).decode()}" if kept == "sealed" else ""
+    keys = f"only:{base64.b64encode(bytes(32)).decode()}" if form == "encrypted" else ""
     domain = new_domain_on(encryption_keys=keys, hide_emails=True)
     register(domain.db, [CARD])
     task_id = submit(domain.rt, "demo", NewTask(kind="login", input={"phrase": SECRET}, title=f"Title {secret}")).task[
@@ -143,7 +143,7 @@ def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
     assert (row.title, row.message) == (f"Title {redacted}", f"Error {redacted}")
     assert row.error is not None
     assert row.error["message"] == domain.steps(task_id)[1].error["message"] == f"Error {redacted}"  # type: ignore[index]
-    stored = _rows(domain, without={"task": {"input", "secrets"}} if kept == "as it is" else {})
+    stored = _rows(domain, without={"task": {"input", "secrets"}} if form == "as it is" else {})
     assert secret not in stored
     # What a task that failed says of itself is the text of its error, and is not sealed.
     assert f"Error {redacted}" in stored

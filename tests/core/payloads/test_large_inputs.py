@@ -87,11 +87,11 @@ def test_who_may_see_outputs_only_does_not_get_the_input_for_that(domain: Domain
     domain.perform(claim, "a", PAYLOAD)
     payload = _reference(domain, claim.task_id)["id"]
     with domain.db.read() as session:
-        made = session.query(Step).one().artifact_id
-        assert made not in (None, payload)
-        for field, mine, other in (("output", made, payload), ("input", payload, made)):
+        output = session.query(Step).one().artifact_id
+        assert output not in (None, payload)
+        for field, readable, other in (("output", output, payload), ("input", payload, output)):
             actor = Actor("open", "t", "t", fields=frozenset({field}))
-            assert AuthorizedReads(session, actor).artifact(str(mine)).task_id == claim.task_id
+            assert AuthorizedReads(session, actor).artifact(str(readable)).task_id == claim.task_id
             with pytest.raises(NotFound):
                 AuthorizedReads(session, actor).artifact(str(other))
 

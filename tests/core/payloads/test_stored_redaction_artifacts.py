@@ -30,9 +30,9 @@ PLAIN = {"text": "y" * 2000, "street": "Main Road 1"}
 
 @pytest.fixture(params=["", KEY], ids=["open", "sealed"])
 def domain(request: pytest.FixtureRequest, new_domain_on: NewDomain) -> Domain:
-    made = new_domain_on(inline_input_bytes=1024, inline_output_bytes=1024, encryption_keys=request.param)
-    register(made.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    return made
+    domain = new_domain_on(inline_input_bytes=1024, inline_output_bytes=1024, encryption_keys=request.param)
+    register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    return domain
 
 
 @pytest.fixture

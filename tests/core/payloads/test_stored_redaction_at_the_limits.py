@@ -47,9 +47,9 @@ SHOWN = {"deep": _deep({"password": HIDDEN}), "large": {**_large(), "password": 
 def domain(new_domain_on: NewDomain) -> Domain:
     inline = {"inline_output_bytes": LARGEST, "inline_input_bytes": LARGEST}
     limits = {"max_json_depth": DEEPEST, "max_body_bytes": LARGEST, "max_output_bytes": LARGEST}
-    made = new_domain_on(**limits, **inline, max_hidden_values=400)
-    register(made.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    return made
+    domain = new_domain_on(**limits, **inline, max_hidden_values=400)
+    register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    return domain
 
 
 @pytest.mark.parametrize("limit", PAYLOADS)
@@ -64,8 +64,8 @@ def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_show
     with domain.db.read() as session:
         shown = read_task(session, task_id)
         assert [shown["input"], shown["result"], *read_outputs(session, task_id)] == [SHOWN[limit]] * 3
-        kept = session.get_one(Task, task_id)
-        assert [shown_value(kept.input_shown, None), shown_value(kept.result_shown, None)] == [SHOWN[limit]] * 2
+        row = session.get_one(Task, task_id)
+        assert [shown_value(row.input_shown, None), shown_value(row.result_shown, None)] == [SHOWN[limit]] * 2
     redacted = [event.data.get(name) for event in domain.log() for name in ("output", "result")]
     assert list(filter(None, redacted)) == [SHOWN[limit]] * 2
     assert domain.log() == domain.announced

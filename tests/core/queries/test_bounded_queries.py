@@ -198,16 +198,16 @@ def _steps(domain: Domain, work: Callable[[Domain], Any]) -> int:
 @pytest.fixture(scope="module")
 def sizes(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Any) -> Iterator[tuple[Domain, Domain]]:
     """Return two domains: with tables of one size, and of four times that size."""
-    made = []
+    domains = []
     for times in (1, 4):
         var = tmp_path_factory.mktemp(f"times{times}")
         shutil.copy(sqlite_template / "swallowtail.db", var)
         domain = Domain(make_settings(var_dir=var))
         _fill(domain, ROWS * times)
         _put_off(domain)
-        made.append(domain)
-    yield made[0], made[1]
-    for domain in made:
+        domains.append(domain)
+    yield domains[0], domains[1]
+    for domain in domains:
         domain.rt.close()
 
 
@@ -280,10 +280,10 @@ def test_pruning_takes_ended_tasks_by_when_they_ended_and_leaves_the_others(doma
         session.execute(text("UPDATE event SET created_at = created_at - 8640000000000 WHERE seq <= 20"))
     assert prune(domain.rt, "demo", Policy(task_days=10, event_days=10)).tasks == 20
     with domain.db.read() as session:
-        kept = set(session.scalars(select(Task.id)))
+        ids = set(session.scalars(select(Task.id)))
         assert session.scalar(select(Instance.min_seq)) == 20
         assert len(session.scalars(select(Outbox.task_id)).all()) == 1
-    assert kept == {_task_id(number) for number in range(20, 40)} | {waiting}
+    assert ids == {_task_id(number) for number in range(20, 40)} | {waiting}
 
 
 def test_with_a_long_queue_missing_messages_are_not_counted_and_one_is_sent_again(

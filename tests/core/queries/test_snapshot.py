@@ -149,7 +149,7 @@ def test_inputs_are_read_as_what_they_were_before_they_were_sealed(new_domain: N
 
 
 @pytest.mark.parametrize(
-    ("limit", "wanted"),
+    ("limit", "expected"),
     [
         (10, [(4, True), (4, True)]),
         (8, [(4, True), (4, True)]),
@@ -158,11 +158,11 @@ def test_inputs_are_read_as_what_they_were_before_they_were_sealed(new_domain: N
     ],
 )
 def test_steps_beyond_the_limit_are_left_out_the_oldest_first(
-    domain: Domain, limit: int, wanted: list[tuple[int, bool]]
+    domain: Domain, limit: int, expected: list[tuple[int, bool]]
 ) -> None:
     _fill(domain, 2, 4)
     tasks = _read(domain, steps=limit)["tasks"]
-    assert [(len(task["steps"]), task["steps_complete"]) for task in tasks] == wanted
+    assert [(len(task["steps"]), task["steps_complete"]) for task in tasks] == expected
     for task in tasks:
         positions = [step["position"] for step in task["steps"]]
         assert positions == [1, 2, 3, 4][4 - len(positions) :]
@@ -180,9 +180,9 @@ def test_a_snapshot_is_no_larger_than_its_bound(domain: Domain, size: int) -> No
     shown = _read(domain, size=size)
     # The limit is for tasks and steps; the rest is small.
     assert size * 0.8 < len(orjson.dumps(shown)) < size * 1.1
-    kept = [task["id"] for task in shown["tasks"]]
-    assert kept == [task["id"] for task in _read(domain)["tasks"]][: len(kept)]
-    assert shown["complete"] is (len(kept) == 30)
+    ids = [task["id"] for task in shown["tasks"]]
+    assert ids == [task["id"] for task in _read(domain)["tasks"]][: len(ids)]
+    assert shown["complete"] is (len(ids) == 30)
     assert not all(task["steps_complete"] for task in shown["tasks"])
 
 

@@ -76,12 +76,12 @@ def test_steps_are_shown_in_the_order_in_which_they_were_first_started(domain: D
     assert set(steps[0]) == set(StepSummary.__annotations__)
 
 
-def _page_through(domain: Domain, limit: int, **chosen: Any) -> list[str]:
+def _page_through(domain: Domain, limit: int, **criteria: Any) -> list[str]:
     ids: list[str] = []
     cursor = None
     while True:
         with domain.db.read() as session:
-            page, cursor = rows.list_tasks(session, "demo", limit=limit, cursor=cursor, **chosen)
+            page, cursor = rows.list_tasks(session, "demo", limit=limit, cursor=cursor, **criteria)
         assert len(page) <= limit
         ids += [task["id"] for task in page]
         if cursor is None:

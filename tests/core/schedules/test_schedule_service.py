@@ -55,9 +55,9 @@ def test_an_interval_counts_from_its_creation_and_a_one_off_is_its_moment(bench:
 
 
 def test_without_a_moment_given_the_clock_of_the_database_counts(bench: Bench) -> None:
-    wanted = NewSchedule(name="plan", kind="echo", input={"message": "x"}, interval_seconds=3600)
+    new = NewSchedule(name="plan", kind="echo", input={"message": "x"}, interval_seconds=3600)
 
-    view = schedule_service.add_schedule(bench.runtime, "demo", wanted)
+    view = schedule_service.add_schedule(bench.runtime, "demo", new)
 
     assert view["created_at"] is not None
     assert abs(datetime.fromisoformat(view["created_at"]).timestamp() - datetime.now().timestamp()) < 60  # noqa: DTZ005

@@ -133,8 +133,8 @@ def test_superusers_alone_keep_users(runtime: Runtime) -> None:
 
 
 def test_the_creator_of_an_instance_owns_it_and_it_is_audited(runtime: Runtime) -> None:
-    mine = runtime.by(Caller(USER, "rest", "192.0.2.1"))
-    create_instance(mine, "New", "new")
+    context = runtime.by(Caller(USER, "rest", "192.0.2.1"))
+    create_instance(context, "New", "new")
     with runtime.db.read() as session:
         require(session, USER, Act.DELETE, "new")
         entries = session.scalars(select(AuditEntry)).all()

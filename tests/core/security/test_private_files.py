@@ -101,11 +101,11 @@ connection.close()"""
     try:
         with database.read() as first, database.read() as second:
             assert [session.scalar(text("SELECT count(*) FROM instance")) for session in (first, second)] == [0, 0]
-        kept = (tmp_path / "swallowtail.db-wal").stat().st_ino
+        inode = (tmp_path / "swallowtail.db-wal").stat().st_ino
         for name in ("a", "b"):
             done = subprocess.run([sys.executable, "-c", elsewhere, str(settings.database_file), name], timeout=60)
             assert done.returncode == 0
-            assert (tmp_path / "swallowtail.db-wal").stat().st_ino == kept
+            assert (tmp_path / "swallowtail.db-wal").stat().st_ino == inode
         for _ in range(2):
             with database.read() as session:
                 assert session.scalars(text("SELECT id FROM instance ORDER BY id")).all() == ["a", "b"]

@@ -38,10 +38,10 @@ def test_every_slot_is_exported_once_and_no_other_instances(
     domain = new_domain_on()
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     domain.create_instance("Other", "other")
-    mine = []
+    expected = []
     for number, slots in enumerate(numbers):
-        mine += _plan(domain, "demo", f"S {number}", slots)
+        expected += _plan(domain, "demo", f"S {number}", slots)
         _plan(domain, "other", f"S {number}", 1)
     lines = [orjson.loads(line) for line in export_instance(domain.rt, "demo")]
     exported = [line["slot"] for line in lines if line["kind"] == "slot"]
-    assert [(slot["schedule_id"], slot["planned_at"][:19]) for slot in exported] == sorted(mine)
+    assert [(slot["schedule_id"], slot["planned_at"][:19]) for slot in exported] == sorted(expected)

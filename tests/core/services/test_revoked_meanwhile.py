@@ -104,12 +104,12 @@ TAKEN: dict[str, tuple[Callable[[Domain], None], type[SwallowtailError]]] = {
 }
 
 
-@pytest.mark.parametrize("taken", TAKEN)
+@pytest.mark.parametrize("right", TAKEN)
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_refused_when_the_right_to_it_ended_before_its_transaction(
-    domain: Domain, monkeypatch: pytest.MonkeyPatch, what: str, taken: str
+    domain: Domain, monkeypatch: pytest.MonkeyPatch, what: str, right: str
 ) -> None:
-    act, refusal = TAKEN[taken]
+    act, refusal = TAKEN[right]
     before = domain.events()
     before_next_commit(monkeypatch, lambda: act(domain))
     with pytest.raises(refusal):

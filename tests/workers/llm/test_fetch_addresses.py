@@ -131,13 +131,13 @@ def certificate(tmp_path: Path) -> Path:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("the openssl command is not installed")
-    made = tmp_path / "localhost.pem"
-    files = ["-keyout", str(made), "-out", str(tmp_path / "cert.pem")]
+    file = tmp_path / "localhost.pem"
+    files = ["-keyout", str(file), "-out", str(tmp_path / "cert.pem")]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
     subprocess.run(command, check=True, capture_output=True)
-    made.write_bytes(made.read_bytes() + (tmp_path / "cert.pem").read_bytes())
-    return made
+    file.write_bytes(file.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return file
 
 
 def test_https_needs_a_certificate_for_that_name(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,11 +196,11 @@ def pdf(*lines: str, title: str = "", stream: bytes | None = None, filters: str 
         f"<< /Title ({title}) >>".encode("latin-1"),
         b"<< /Font << /F1 5 0 R >> >>",
     ]
-    made, places = b"%PDF-1.4\n", []
+    document, places = b"%PDF-1.4\n", []
     for number, part in enumerate(parts, start=1):
-        places.append(len(made))
-        made += b"%d 0 obj\n" % number + part + b"\nendobj\n"
+        places.append(len(document))
+        document += b"%d 0 obj\n" % number + part + b"\nendobj\n"
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
     head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(parts) + 1)
-    tail = b"trailer << /Size %d /Root 1 0 R /Info 6 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, len(made))
-    return made + head + table + tail
+    tail = b"trailer << /Size %d /Root 1 0 R /Info 6 0 R >>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, len(document))
+    return document + head + table + tail

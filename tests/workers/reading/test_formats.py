@@ -96,14 +96,14 @@ def test_short_lines_of_a_plain_text_are_its_headings() -> None:
 
 
 def test_a_word_document_is_read_by_its_styles() -> None:
-    made = docx(("Titel", "Aurora One"), ("berschrift1", "Light"), ("", "It lights &amp; warms."))
-    reading = read(made)
+    document = docx(("Titel", "Aurora One"), ("berschrift1", "Light"), ("", "It lights &amp; warms."))
+    reading = read(document)
     assert reading.format == "docx"
-    assert read_blocks(made) == ["# Aurora One", "# Light", "It lights & warms."]
+    assert read_blocks(document) == ["# Aurora One", "# Light", "It lights & warms."]
 
 
 def test_a_pdf_is_read_line_by_line_into_paragraphs() -> None:
-    made = pdf(
+    document = pdf(
         "Aurora One",
         "Aurora One is a desk lamp that follows the daylight outside your win-",
         "dow and fills in only what is missing, all day and in every room.",
@@ -111,9 +111,9 @@ def test_a_pdf_is_read_line_by_line_into_paragraphs() -> None:
         "The lamp costs 149 euros.",
         title="Aurora One desk lamp",
     )
-    reading = read(made)
+    reading = read(document)
     assert (reading.format, reading.title) == ("pdf", "Aurora One desk lamp")
-    assert read_blocks(made) == [
+    assert read_blocks(document) == [
         "# Aurora One",
         (
             "Aurora One is a desk lamp that follows the daylight outside your window and fills in only what is "

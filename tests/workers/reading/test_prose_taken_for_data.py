@@ -17,7 +17,7 @@ CODE = "\n".join(f"    const value{number} = call({number});" for number in rang
 
 
 @pytest.mark.parametrize(
-    ("source", "wanted"),
+    ("source", "expected"),
     [
         ("– gratuit ;\n– rapide ;\n– fiable.\n", "gratuit"),
         ("Wir liefern:\n\n- schnell;\n- leise;\n- ohne Plastik;\n- überall.\n", "ohne Plastik"),
@@ -30,8 +30,8 @@ CODE = "\n".join(f"    const value{number} = call({number});" for number in rang
         ("FAQ\n===\n\nIt flies in light winds.\n", "It flies in light winds."),
     ],
 )
-def test_a_text_with_lines_like_those_of_data_is_read(source: str, wanted: str) -> None:
-    assert wanted in " ".join(read_blocks(source))
+def test_a_text_with_lines_like_those_of_data_is_read(source: str, expected: str) -> None:
+    assert expected in " ".join(read_blocks(source))
 
 
 def test_a_name_says_that_a_text_full_of_code_is_a_document() -> None:

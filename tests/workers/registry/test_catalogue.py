@@ -172,10 +172,10 @@ def test_the_input_must_be_a_model() -> None:
 
 
 def test_a_card_carries_everything_but_the_code() -> None:
-    made = card(fresh("timed", soft_time_limit=5, hard_time_limit=10, version="7").agent_spec)  # type: ignore[attr-defined]
-    assert (made.kind, made.title, made.version) == ("timed", "Timed", "7")
-    assert (made.soft_time_limit, made.hard_time_limit) == (5, 10)
-    assert made.input_schema["properties"]["text"]["default"] == "x"
+    agent_card = card(fresh("timed", soft_time_limit=5, hard_time_limit=10, version="7").agent_spec)  # type: ignore[attr-defined]
+    assert (agent_card.kind, agent_card.title, agent_card.version) == ("timed", "Timed", "7")
+    assert (agent_card.soft_time_limit, agent_card.hard_time_limit) == (5, 10)
+    assert agent_card.input_schema["properties"]["text"]["default"] == "x"
 
 
 def test_every_built_in_schema_is_a_valid_schema_that_takes_its_own_defaults() -> None:
@@ -219,8 +219,8 @@ def test_a_model_that_contains_itself_keeps_its_references() -> None:
 
 
 def validate(kind: str, task_input: Any) -> Any:
-    made = card(load_agents(settings())[kind])
-    return validate_input(Agent(kind=kind, input_schema=made.input_schema), task_input)
+    agent_card = card(load_agents(settings())[kind])
+    return validate_input(Agent(kind=kind, input_schema=agent_card.input_schema), task_input)
 
 
 def test_defaults_that_submission_fills_in_are_accepted_again() -> None:

@@ -20,10 +20,10 @@ SECRET = "SECRET-in-the-statement"
 def work(ctx: Context, task_input: GreetInput) -> str:
     """One step in an agent that swallows every exception."""
     try:
-        made: str = ctx.step("make", lambda: SECRET, progress=50)
+        output: str = ctx.step("make", lambda: SECRET, progress=50)
     except Exception:
-        made = "swallowed"
-    return made
+        output = "swallowed"
+    return output
 
 
 def refuse(harness: Harness, event: str, table: str, when: str = "1") -> Callable[[], None]:

@@ -108,14 +108,14 @@ def test_the_lease_of_a_run_that_is_over_is_not_extended(make_kept_run: MakeKept
 
 
 def test_the_lease_of_a_run_whose_process_is_gone_is_not_extended(make_kept_run: MakeKeptRun) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    wait_until(lambda: not is_alive(gone.pid), "it is a zombie")
-    kept_run = make_kept_run(RunIdentity(gone.pid, "task", "token"))
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    wait_until(lambda: not is_alive(process.pid), "it is a zombie")
+    kept_run = make_kept_run(RunIdentity(process.pid, "task", "token"))
     time.sleep(0.05)
     kept_run.keeper.check_runs()
     assert kept_run.writer.calls == []
-    gone.wait()
-    assert not is_alive(gone.pid)
+    process.wait()
+    assert not is_alive(process.pid)
 
 
 @pytest.mark.parametrize(

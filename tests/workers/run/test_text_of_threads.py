@@ -73,12 +73,12 @@ def test_a_thread_that_outlives_its_step_writes_into_no_other(harness: Harness, 
         thread.start()
         return thread
 
-    kept: list[threading.Thread] = []
-    ctx.step("first", lambda: kept.append(first()))
+    threads: list[threading.Thread] = []
+    ctx.step("first", lambda: threads.append(first()))
 
     def second() -> None:
         go_on.set()
-        kept[0].join()
+        threads[0].join()
         ctx.text("own")
 
     ctx.step("second", second)
