@@ -39,7 +39,7 @@ def read_pip_audit(answer: str, problem: str) -> AuditResult:
     # A list of vulnerabilities, empty or not, shows that the package was checked.
     checked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
     unchecked = [package for package in packages if package not in checked]
-    known = [
+    vulnerabilities = [
         f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(entry, 'id')}, fixed in {_fixed_in(entry)}"
         for package in checked
         for entry in package["vulns"]
@@ -49,26 +49,29 @@ def read_pip_audit(answer: str, problem: str) -> AuditResult:
         return AuditResult(
             NOT_CHECKED, (f"pip-audit: NOT CHECKED: none of {len(packages)} packages was checked: {reason}",)
         )
-    lines = [f"pip-audit: {len(known)} known against {len(checked)} packages", *known]
+    lines = [f"pip-audit: {len(vulnerabilities)} known against {len(checked)} packages", *vulnerabilities]
     if unchecked:
         names = ", ".join(_name(package) for package in unchecked[:SHOWN])
         lines.append(f"pip-audit: not checked: {len(unchecked)}: {names}{', …' * (len(unchecked) > SHOWN)}")
-    return AuditResult(VULNERABLE if known else CLEAN, tuple(lines))
+    return AuditResult(VULNERABLE if vulnerabilities else CLEAN, tuple(lines))
 
 
 def read_npm_audit(answer: str, problem: str) -> AuditResult:
     """Return the result in npm's JSON, `{vulnerabilities: {name: {severity}}, metadata: {dependencies: {total}}}`."""
     report = _parse(answer)
-    known = report.get("vulnerabilities")
-    if not isinstance(known, dict):
+    vulnerabilities = report.get("vulnerabilities")
+    if not isinstance(vulnerabilities, dict):
         reason = report.get("message") or _dig(report, "error", "summary") or _last(problem)
         return AuditResult(NOT_CHECKED, (f"npm audit: NOT CHECKED: {reason}",))
     total = _dig(report, "metadata", "dependencies", "total")
-    if not (type(total) is int and total > 0) and not known:
+    if not (type(total) is int and total > 0) and not vulnerabilities:
         return AuditResult(NOT_CHECKED, ("npm audit: NOT CHECKED: npm audited no package",))
-    lines = [f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in known.items()]
+    lines = [
+        f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in vulnerabilities.items()
+    ]
     return AuditResult(
-        VULNERABLE if known else CLEAN, (f"npm audit: {len(known)} known against {total} packages", *lines)
+        VULNERABLE if vulnerabilities else CLEAN,
+        (f"npm audit: {len(vulnerabilities)} known against {total} packages", *lines),
     )
 
 
@@ -92,14 +95,14 @@ def main() -> int:
 def _run(*command: str) -> tuple[str, str]:
     """Return what a program wrote to its outputs; an empty text and the reason when it cannot be run."""
     try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=LONGEST, check=False)
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=LONGEST, check=False)
     except FileNotFoundError:
         return "", f"{command[0]} is not installed"
     except OSError as fault:
         return "", f"{command[0]} cannot be run: {fault.strerror}"
     except subprocess.TimeoutExpired:
         return "", f"{command[0]} did not answer within {LONGEST:g} seconds"
-    return ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
+    return process.stdout.decode(errors="replace"), process.stderr.decode(errors="replace")
 
 
 def _parse(answer: str) -> dict[str, Any]:

@@ -112,9 +112,9 @@ def prepare_address(settings: Settings) -> str:
     """
     if len(bytes(settings.var / "redis.sock")) <= SOCKET_PATH_LIMIT:
         return settings.redis
-    written = prepare_directory(settings.var) / "redis.url"
-    if not written.exists() or not is_free(urlsplit(settings.redis).port or 0):
-        write_private(written, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{find_port()}/0\n")
+    address_file = prepare_directory(settings.var) / "redis.url"
+    if not address_file.exists() or not is_free(urlsplit(settings.redis).port or 0):
+        write_private(address_file, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{find_port()}/0\n")
     return settings.redis
 
 

@@ -97,12 +97,12 @@ def _run(task_id: str, attempt: int) -> None:
 
 
 def perform(
-    rt: Runtime, known: dict[str, AgentSpec], interrupts: Interrupts, task_id: str, attempt: int
+    rt: Runtime, agents_by_kind: dict[str, AgentSpec], interrupts: Interrupts, task_id: str, attempt: int
 ) -> TaskStatus | None:
     """Claim the task, run its agent and write the outcome. Returns the task's new status, None if it is unknown."""
     claimed_at = time.monotonic()
     try:
-        claim = rt.runs.claim(task_id, attempt, f"{socket.gethostname()}:{os.getpid()}", known)
+        claim = rt.runs.claim(task_id, attempt, f"{socket.gethostname()}:{os.getpid()}", agents_by_kind)
     except Unavailable as unavailable:
         log.warning("claim_postponed", reason=unavailable.message)
         return None
@@ -115,7 +115,7 @@ def perform(
     beats = heartbeat_writer(rt)
     with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, writer.write_before_kill) as heartbeat:
         wait = make_database_wait(claim, rt, interrupts.state, live)
-        result, outcome = run_agent(known.get(claim.kind), claim, rt, interrupts, live, wait)
+        result, outcome = run_agent(agents_by_kind.get(claim.kind), claim, rt, interrupts, live, wait)
         heartbeat.finish()
         status = writer.write(result, outcome, wait.write)
         RUN_SECONDS.labels(status.value if status else "unknown").observe(time.monotonic() - claimed_at)

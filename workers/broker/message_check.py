@@ -171,8 +171,8 @@ def choose_time_limits(limits: Limits) -> list[float | None]:
     hard, _ = limits
     if signer().is_strict:
         return list(limits)
-    known = known_time_limits()
-    nearest: tuple[int, int] = known[0] if hard is None else min(known, key=lambda pair: abs(pair[0] - hard))
+    pairs = known_time_limits()
+    nearest: tuple[int, int] = pairs[0] if hard is None else min(pairs, key=lambda pair: abs(pair[0] - hard))
     return [*nearest]
 
 

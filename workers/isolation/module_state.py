@@ -29,8 +29,8 @@ def read_modules() -> tuple[dict[str, ModuleType], dict[str, ModuleType]]:
 
 def restore_modules(before: tuple[dict[str, ModuleType], dict[str, ModuleType]]) -> None:
     """Restore modules that were removed or replaced; modules imported since then stay."""
-    sys.modules, known = before
-    for name, module in known.items():
+    sys.modules, modules = before
+    for name, module in modules.items():
         if sys.modules.get(name) is not module:
             sys.modules[name] = module
 
@@ -43,9 +43,9 @@ def read_functions() -> list[tuple[ModuleType, dict[str, Any]]]:
 def restore_functions(before: list[tuple[ModuleType, dict[str, Any]]]) -> list[str]:
     """Restore patched functions; return their names."""
     patched = []
-    for module, known in before:
+    for module, content in before:
         now = vars(module)
-        for name, value in known.items():
+        for name, value in content.items():
             if now.get(name) is not value and callable(value) and name not in _SET:
                 setattr(module, name, value)
                 patched.append(f"{module.__name__}.{name}")
@@ -60,8 +60,8 @@ def read_loops() -> Any:
 
 def restore_loops(before: Any) -> None:
     """Restore both: after `asyncio.run` a thread would get no loop any more."""
-    policy, known = before
+    policy, state = before
     asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
-    if known is not None:
+    if state is not None:
         vars(policy._local).clear()
-        vars(policy._local).update(known)
+        vars(policy._local).update(state)

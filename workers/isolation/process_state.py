@@ -61,11 +61,11 @@ def _umask() -> int:
 
 def _restore_environment(before: tuple[Any, dict[str, str]]) -> None:
     # The agent may have replaced `os.environ` by a dictionary.
-    os.environ, known = before
+    os.environ, variables = before
     # Only differences: other threads read it meanwhile, and variables hidden by `os.unsetenv` stay hidden.
-    for name in os.environ.keys() - known.keys():
+    for name in os.environ.keys() - variables.keys():
         del os.environ[name]
-    for name, value in known.items():
+    for name, value in variables.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
     time.tzset()

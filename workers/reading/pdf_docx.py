@@ -140,21 +140,21 @@ def _lines_to_blocks(lines: list[str]) -> list[Block]:
     """Return the lines of a page as headings, items and paragraphs; a much shorter line ends a paragraph."""
     widest = max((len(line) for line in lines), default=0)
     blocks: list[Block] = []
-    held: list[str] = []
+    lines_of_block: list[str] = []
     for line in [*lines, ""]:
         text = line.strip()
         is_short = len(text) < 0.6 * widest
-        is_free = not held or held[-1].rstrip().endswith(_ENDS)
+        is_free = not lines_of_block or lines_of_block[-1].rstrip().endswith(_ENDS)
         if not text or (is_short and is_free and looks_like_heading(line) and text[:1].isupper()):
-            blocks += join_lines(_unhyphenated(held)) if held else []
-            held = []
+            blocks += join_lines(_unhyphenated(lines_of_block)) if lines_of_block else []
+            lines_of_block = []
             if text:
                 blocks.append(Block("heading", clean(text), 2))
             continue
-        held.append(line)
+        lines_of_block.append(line)
         if len(text) < 0.85 * widest and text.endswith(_ENDS):
-            blocks += join_lines(_unhyphenated(held))
-            held = []
+            blocks += join_lines(_unhyphenated(lines_of_block))
+            lines_of_block = []
     return [block for block in blocks if block.text and re.search(r"[^\W\d]", block.text)]
 
 

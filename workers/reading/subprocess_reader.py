@@ -38,14 +38,14 @@ def read_in_subprocess(
     # The process gets no environment: a document must not reach settings or keys.
     environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "swallowtail.workers.reading.subprocess_main", json.dumps(asked)]
-    ended = subprocess.run(command, input=body, capture_output=True, env=environment, check=False)
-    if ended.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+    process = subprocess.run(command, input=body, capture_output=True, env=environment, check=False)
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         text = f"reading the document takes more than {settings.read_cpu_seconds} seconds of processor time"
         raise PermanentError(text, code="document_too_hard")
-    if ended.returncode != 0:
-        last = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if process.returncode != 0:
+        last = process.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise PermanentError(f"the document cannot be read: {last[:200]}", code="document_unreadable")
-    answer = json.loads(ended.stdout)
+    answer = json.loads(process.stdout)
     if "unreadable" in answer:
         code = "document_too_hard" if "memory" in answer["unreadable"] else "document_unreadable"
         raise PermanentError(f"the document cannot be read: {answer['unreadable']}", code=code)

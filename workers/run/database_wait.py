@@ -35,7 +35,7 @@ class DatabaseWait:
         began = time.monotonic()
         while True:
             try:
-                written = write()
+                result = write()
                 break
             except Unavailable as unavailable:
                 if not self._may_wait():
@@ -45,4 +45,4 @@ class DatabaseWait:
                 time.sleep(self._pause)
         if time.monotonic() - began > self._pause:
             self._extend_lease()
-        return written
+        return result

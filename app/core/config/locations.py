@@ -108,9 +108,9 @@ class LocationSettings(BaseModel):
         if self.redis_url is not None:
             return self.redis_url
         socket = self.var / "redis.sock"
-        written = self.var / "redis.url"
-        if len(bytes(socket)) > SOCKET_PATH_LIMIT and written.exists():
-            return written.read_text(encoding="utf-8").strip()
+        address_file = self.var / "redis.url"
+        if len(bytes(socket)) > SOCKET_PATH_LIMIT and address_file.exists():
+            return address_file.read_text(encoding="utf-8").strip()
         return f"unix://{socket}"
 
     @property

@@ -76,10 +76,10 @@ class ClockMonitor:
             # Before any row is locked: there is hardly ever one to correct.
             is_ahead = is_due and _is_ahead(session, now, whole=is_first)
         if is_due or _uncorrected(now, latest, jump):
-            moved: float = self._db.run(lambda session: _correct(session, jump, is_ahead=is_ahead))
-            if moved:
+            correction: float = self._db.run(lambda session: _correct(session, jump, is_ahead=is_ahead))
+            if correction:
                 JUMPS.inc()
-                log.warning("database_clock_jumped", seconds=round(moved, 1))
+                log.warning("database_clock_jumped", seconds=round(correction, 1))
         self._last = reading
 
 
@@ -112,20 +112,20 @@ def _correct_jump(session: Session, jump: _Jump) -> float:
         with suppress(IntegrityError), session.begin_nested():
             session.execute(insert(PeriodicLock).values(name=CLOCK, next_at=now))
         return 0.0
-    moved = _uncorrected(now, latest, jump)
-    if moved:
-        _move(session, now, _Jump(moved, jump.ago))
+    seconds = _uncorrected(now, latest, jump)
+    if seconds:
+        _move(session, now, _Jump(seconds, jump.ago))
     session.execute(update(PeriodicLock).where(PeriodicLock.name == CLOCK).values(next_at=now))
-    return moved
+    return seconds
 
 
 def _correct(session: Session, jump: _Jump, *, is_ahead: bool) -> float:
-    moved = _correct_jump(session, jump)
-    if moved or is_ahead:
+    seconds = _correct_jump(session, jump)
+    if seconds or is_ahead:
         now = session.scalars(select(db_now())).one()
         for model, ahead, values in _limits(session, now, whole=True):
             _execute(session, update(model).where(ahead).values(values))
-    return moved
+    return seconds
 
 
 def _is_ahead(session: Session, now: datetime, *, whole: bool) -> bool:
@@ -142,14 +142,14 @@ def store_time(session: Session) -> None:
 
 def _move(session: Session, now: datetime, jump: _Jump) -> None:
     """Move times of before the jump, due times and start times; later ones are right already."""
-    begun, ended = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
+    begin, end = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
     for column in (Outbox.available_at, PeriodicLock.next_at):
         # After a jump forward: what became due by the jump alone.
-        _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
+        _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begin) & (column <= end))
     for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):
-        _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
+        _shift(session, since, jump, (since > now) | (since <= end) if jump.seconds < 0 else since <= begin)
     # A start time once it has passed.
-    passed = Outbox.due_at <= ended
+    passed = Outbox.due_at <= end
     _shift(session, Outbox.due_at, jump, (Outbox.due_at > now) | passed if jump.seconds < 0 else passed)
 
 

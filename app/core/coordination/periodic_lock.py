@@ -30,13 +30,13 @@ def _is_due(seconds: float) -> ColumnElement[bool]:
 
 
 def _acquire(session: Session, name: str, seconds: float) -> bool:
-    moved = (
+    acquisition = (
         update(PeriodicLock)
         .where(PeriodicLock.name == name, _is_due(seconds))
         .values(next_at=db_now(seconds))
         .returning(PeriodicLock.name)
     )
-    if session.scalar(moved.execution_options(synchronize_session=False)) is not None:
+    if session.scalar(acquisition.execution_options(synchronize_session=False)) is not None:
         return True
     if session.scalar(select(PeriodicLock.name).where(PeriodicLock.name == name)) is not None:
         return False

@@ -22,11 +22,11 @@ _FORGET_SECONDS = 24 * 3600.0
 
 def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float) -> None:
     """Register a worker and its kinds; it does so again after `interval` seconds. Raises Unavailable."""
-    known = sorted(kinds)
+    kind_names = sorted(kinds)
 
     def work(session: Session) -> None:
         row = session.get(Worker, worker_id) or Worker(id=worker_id)
-        row.kinds, row.good_until = known, db_now(interval * MISSED)
+        row.kinds, row.good_until = kind_names, db_now(interval * MISSED)
         session.add(row)
         session.execute(delete(Worker).where(Worker.good_until < db_now(-_FORGET_SECONDS)))
 

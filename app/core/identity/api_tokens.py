@@ -159,10 +159,10 @@ def _new_values(kind: str, name: str, actor: Actor, acts: Collection[Act] | None
 def _store(context: CallContext, prepare: Prepare, same: list[ColumnElement[bool]], most: int) -> AccessToken:
     def work(change: Change) -> AccessToken:
         values = prepare(change)
-        known = change.session.get(AccessToken, values["id"])
-        if known is not None:
+        row = change.session.get(AccessToken, values["id"])
+        if row is not None:
             # The commit of an earlier try succeeded.
-            return known
+            return row
         instance_id = values["instance_id"]
         if instance_id is not None and read_head(change.session, instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")

@@ -94,9 +94,9 @@ def _check_claims(claims: dict[str, Any], expected: Expected) -> None:
 def read_moment(seconds: object) -> datetime:
     """Return the moment of a claim in seconds since 1970. Raises Unauthenticated."""
     try:
-        counted = int(seconds)  # type: ignore[call-overload]
+        whole_seconds = int(seconds)  # type: ignore[call-overload]
     except (ValueError, TypeError, OverflowError):
         raise Unauthenticated(UNUSABLE) from None
-    if not 0 <= counted <= _LAST_SECOND:
+    if not 0 <= whole_seconds <= _LAST_SECOND:
         raise Unauthenticated(UNUSABLE)
-    return datetime.fromtimestamp(counted, UTC)
+    return datetime.fromtimestamp(whole_seconds, UTC)

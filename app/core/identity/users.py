@@ -197,10 +197,10 @@ def _new_values(name: str, identity: Identity | None) -> dict[str, Any]:
 def _store(context: CallContext, values: dict[str, Any], check: Callable[[Change], object]) -> User:
     def work(change: Change) -> User:
         check(change)
-        known = change.session.get(User, values["id"])
-        if known is not None:
+        row = change.session.get(User, values["id"])
+        if row is not None:
             # The commit of an earlier try succeeded.
-            return known
+            return row
         row = User(**values, generation=1, created_at=change.now)
         change.session.add(row)
         change.session.flush()

@@ -88,8 +88,8 @@ def find_card(session: Session, kind: str) -> Agent:
     """Return the card of a kind. Raises InvalidInput, with the known kinds, if no worker has published it."""
     row = session.get(Agent, kind)
     if row is None:
-        known = ", ".join(sorted(session.scalars(select(Agent.kind)))) or "none yet: run the release command"
-        raise InvalidInput(f"there is no agent of kind {kind!r} (known: {known})", field="kind")
+        kinds = ", ".join(sorted(session.scalars(select(Agent.kind)))) or "none yet: run the release command"
+        raise InvalidInput(f"there is no agent of kind {kind!r} (known: {kinds})", field="kind")
     return row
 
 
@@ -124,11 +124,11 @@ def _field(finding: ValidationError) -> str:
     rule: Any = finding.validator_value
     instance: Any = finding.instance
     if finding.validator == "required":
-        missing = next((name for name in rule if name not in instance), "")
-        return f"{path}.{missing}" if missing else path
+        name = next((name for name in rule if name not in instance), "")
+        return f"{path}.{name}" if name else path
     if finding.validator == "additionalProperties":
-        known = finding.schema.get("properties", {}) if isinstance(finding.schema, dict) else {}
-        unknown = next((name for name in instance if name not in known), "")
+        properties = finding.schema.get("properties", {}) if isinstance(finding.schema, dict) else {}
+        unknown = next((name for name in instance if name not in properties), "")
         return f"{path}.{unknown}" if unknown else path
     return path
 

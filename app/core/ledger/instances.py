@@ -23,10 +23,10 @@ def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: 
     `epoch` is made once, so that a repeated transaction recognises its own row. Raises Conflict if the id is taken,
     or as `count_creation` does.
     """
-    known = change.session.get(Instance, instance_id)
-    if known is not None and known.epoch == epoch:
-        return known
-    if known is not None:
+    instance = change.session.get(Instance, instance_id)
+    if instance is not None and instance.epoch == epoch:
+        return instance
+    if instance is not None:
         raise Conflict("this id is taken", field="id")
     row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0, created_at=change.now)
     row.created_by = count_creation(change.session, change.confirm_actor(), most)

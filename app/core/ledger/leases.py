@@ -72,8 +72,8 @@ class LeaseExpiry:
         if not self._is_writable_for_long():
             return 0
         for task_id, lease in expired[:limit]:
-            lost = partial(self._proposals.lost, task_id, lease.attempt, WORKER_LOST, if_still=lease.lease_until)
-            isolate(task_id, lost)
+            report = partial(self._proposals.lost, task_id, lease.attempt, WORKER_LOST, if_still=lease.lease_until)
+            isolate(task_id, report)
         return min(len(expired), limit)
 
     def _is_writable_for_long(self) -> bool:

@@ -107,10 +107,10 @@ class Relay:
     def run_due(self, limit: int = 100) -> int:
         """Send due entries, oldest first, until one cannot be sent. Return how many messages the broker accepted."""
         entries = self._reserve(limit)
-        for sent, entry in enumerate(entries):
+        for number, entry in enumerate(entries):
             if not self._send(entry):
-                self._db.run(partial(_give_back, entries=entries[sent:]))
-                return sent
+                self._db.run(partial(_give_back, entries=entries[number:]))
+                return number
             mark = partial(self._tasks.mark_queued, entry.task_id, entry.attempt, self._resend_after(entry.sends))
             isolate(entry.task_id, mark)
         return len(entries)
@@ -130,9 +130,9 @@ class Relay:
         # As if they were never sent: no message of them is left.
         again = update(Outbox).where(*sent_entries).values(sends=0, sent_at=None, available_at=db_now())
         again = again.returning(Outbox.task_id).execution_options(synchronize_session=False)
-        lost = len(self._db.run(lambda session: session.scalars(again).all()))
-        log.warning("wakeups_lost", number=lost)
-        return lost
+        count = len(self._db.run(lambda session: session.scalars(again).all()))
+        log.warning("wakeups_lost", number=count)
+        return count
 
     def update_depth(self) -> None:
         """Read the depth of the broker's queue every `broker_check` seconds, for readiness and metrics."""
@@ -151,9 +151,9 @@ class Relay:
                 return []
         reserved: list[OutboxEntry] = self._db.run(lambda session: self._reserve_rows(session, limit))
         fresh = [entry for entry in reserved if entry.sends == 0]
-        sent = [entry for entry in reserved if entry.sends > 0]
+        repeats = [entry for entry in reserved if entry.sends > 0]
         # Workers take the oldest messages first, so the lost ones are most likely among the oldest entries.
-        return fresh + (sent[: self._count_missing(len(sent))] if sent else [])
+        return fresh + (repeats[: self._count_missing(len(repeats))] if repeats else [])
 
     def _reserve_rows(self, session: Session, limit: int) -> list[OutboxEntry]:
         due = (
@@ -190,9 +190,9 @@ class Relay:
             return 1
         # Each entry has one message at least. The comparison uses the index, which "is not null" would not.
         sent_entries = (Outbox.sent_at > datetime.fromtimestamp(0, UTC), Outbox.sends > 0)
-        sent = select(Outbox.sends).where(*sent_entries).limit(depth + most).subquery()
+        sends = select(Outbox.sends).where(*sent_entries).limit(depth + most).subquery()
         with self._db.read() as session:
-            number = session.scalar(select(func.sum(sent.c.sends))) or 0
+            number = session.scalar(select(func.sum(sends.c.sends))) or 0
         return max(int(number) - depth, 0)
 
     def _read_depth(self) -> int | None:

@@ -173,8 +173,8 @@ class RunWriter:
             task = _lock_claimed(change, claim)
             step = find_started(change, claim, key)
             if step.status == StepStatus.IN_PROGRESS.value:
-                shown = redact_error(error, rules_of(change.session, task))
-                step.status, step.error, step.completed_at = StepStatus.FAILED.value, shown, change.now
+                redacted_error = redact_error(error, rules_of(change.session, task))
+                step.status, step.error, step.completed_at = StepStatus.FAILED.value, redacted_error, change.now
                 step.failures += 1
                 change.session.flush()
                 record_step(change, task, step, fact="end")

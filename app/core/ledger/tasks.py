@@ -95,9 +95,9 @@ class TaskWriter:
         """
         if read_head(change.session, new.instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
-        known = _find_known(change, new)
-        if known is not None:
-            return known, False
+        earlier = _find_known(change, new)
+        if earlier is not None:
+            return earlier, False
         try:
             with change.session.begin_nested():
                 task = _make_row(new, change.now)
@@ -108,10 +108,10 @@ class TaskWriter:
                     change.session.add(apart)
                     change.session.flush()
         except IntegrityError:
-            known = _find_known(change, new)
-            if known is None:
+            earlier = _find_known(change, new)
+            if earlier is None:
                 raise
-            return known, False
+            return earlier, False
         enqueue(change, task)
         record_status(change, task, None)
         change.audit(task.instance_id, Act.SUBMIT, "task", task.id, {"kind": task.kind, "title": task.title})
@@ -189,10 +189,10 @@ def _find_known(change: Change, new: CheckedTask) -> Task | None:
     same = Task.id == new.id
     if new.idempotency_key is not None:
         same |= (Task.instance_id == new.instance_id) & (Task.idempotency_key == new.idempotency_key)
-    known = change.session.scalars(select(Task).where(same)).one_or_none()
-    if known is not None and known.fingerprint != new.fingerprint:
+    task = change.session.scalars(select(Task).where(same)).one_or_none()
+    if task is not None and task.fingerprint != new.fingerprint:
         raise Conflict("this key was used for another submission", field="Idempotency-Key")
-    return known
+    return task
 
 
 def _lock_existing(change: Change, task_id: str) -> Task:

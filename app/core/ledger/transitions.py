@@ -66,14 +66,14 @@ def move(
     if after in TERMINAL:
         values |= {"finished_at": change.now, "token": None, "lease_until": None}
         change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
-    moved = change.session.execute(
+    row = change.session.execute(
         update(Task)
         .where(Task.id == task.id, Task.status == before.value, Task.attempt == task.attempt)
         .values(**values)
         .returning(Task.id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    if moved is None:
+    if row is None:
         raise Conflict(f"the task is no longer {before}", field="status")
     change.session.refresh(task)
     record_status(change, task, before, shown)
@@ -165,10 +165,10 @@ def enqueue(change: Change, task: Task, delay: float = 0.0) -> None:
 
 def may_postpone(change: Change, task: Task, settings: Settings) -> bool:
     """Return whether a locked task of a kind that this worker does not know may wait for another worker."""
-    held = change.session.scalar(
+    is_overdue = change.session.scalar(
         select(Outbox.held_since < db_now(-settings.kind_patience)).where(Outbox.task_id == task.id)
     )
-    return settings.kind_patience > 0 and not held
+    return settings.kind_patience > 0 and not is_overdue
 
 
 def postpone(change: Change, task: Task, settings: Settings, reason: str) -> None:
@@ -181,8 +181,8 @@ def postpone(change: Change, task: Task, settings: Settings, reason: str) -> Non
     if row is None:
         enqueue(change, task)
     since = None if row is None else row.held_since
-    held = 0.0 if row is None or since is None else (row.clock - since).total_seconds()
-    pause = min(max(settings.backoff_base, held / 4), settings.backoff_max)
+    waited_seconds = 0.0 if row is None or since is None else (row.clock - since).total_seconds()
+    pause = min(max(settings.backoff_base, waited_seconds / 4), settings.backoff_max)
     change.session.execute(
         update(Outbox)
         .where(*next_attempt)

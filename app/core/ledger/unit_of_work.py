@@ -67,16 +67,16 @@ class UnitOfWork:
             return tries[-1]
 
         try:
-            done: _Try[T] = self.db.run(transact, wait=wait)
-            if done.events:
-                measure_events(done.events)
-            self._order.settle(done.batches, is_committed=True)
+            last_try: _Try[T] = self.db.run(transact, wait=wait)
+            if last_try.events:
+                measure_events(last_try.events)
+            self._order.settle(last_try.batches, is_committed=True)
         finally:
             for each in tries:
                 self._order.settle(each.batches, is_committed=False)
-        if is_raised(done.change.session):
+        if is_raised(last_try.change.session):
             self._on_access_change()
-        return done.outcome, done.events
+        return last_try.outcome, last_try.events
 
     def _send(self, events: list[EventRecord]) -> None:
         signals.send(signals.event_recorded, self.db, events=events)

@@ -66,8 +66,8 @@ def _prune_batch(context: CallContext, scope: str, before: datetime) -> int:
         append(session, SYSTEM_CALLER, [AuditRecord(SYSTEM_SCOPE, PRUNE, "audit", scope, detail)], now())
         return count
 
-    done: int = context.db.run(work)
-    return done
+    count: int = context.db.run(work)
+    return count
 
 
 def _delete(session: Session, scope: str, number: int, last_hash: str) -> None:

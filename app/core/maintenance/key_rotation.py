@@ -70,9 +70,9 @@ def rotate(
         for part in _parts(db, model):
             after: str | None = ""
             while after is not None:
-                done, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch, check)
-                if done:
-                    yield model.__tablename__, done
+                count, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch, check)
+                if count:
+                    yield model.__tablename__, count
 
 
 def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
@@ -135,8 +135,8 @@ def _rotate_batch(
                 session.execute(update(table).where(table.c.id == row.id).values(**values))
         return len(rows), rows[-1].id if len(rows) == batch else None
 
-    done: tuple[int, str | None] = db.run(work)
-    return done
+    progress: tuple[int, str | None] = db.run(work)
+    return progress
 
 
 def _encrypt_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
@@ -187,19 +187,19 @@ def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
 
 def count_use(db: Database) -> list[KeyUse]:
     """Return how many values of each column each key encrypts; an unreadable key id counts as `?`."""
-    counted = []
+    all_uses = []
     for model, names in ENCRYPTED_COLUMNS.items():
         uses = [KeyUse(model.__tablename__, name, dict.fromkeys(db.keyring.ids, 0)) for name in names]
         for part in _parts(db, model):
             with db.read() as session:
                 for use in uses:
                     _count_json(session, db.keyring, model, use, part)
-        counted += uses
+        all_uses += uses
     artifacts = KeyUse(Artifact.__tablename__, "content")
     for part in _parts(db, Artifact):
         with db.read() as session:
             _count_artifacts(session, artifacts, part)
-    return [*counted, artifacts]
+    return [*all_uses, artifacts]
 
 
 def _count_json(session: Session, keyring: Keyring, model: type[Base], use: KeyUse, part: ColumnElement[bool]) -> None:

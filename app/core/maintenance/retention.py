@@ -82,8 +82,9 @@ def preview_pruning(context: CallContext, instance_id: str, policy: Policy | Non
         if is_expired is not None:
             first_kept = session.scalar(select(func.min(Event.seq)).where(*_stored(instance_id, head), ~is_expired))
         least = head.min_seq if is_expired is None else head.seq if first_kept is None else first_kept - 1
-        ended = _ended(policy, instance_id, clock, least)
-        tasks = 0 if ended is None else session.scalar(select(func.count()).select_from(Task).where(*ended)) or 0
+        conditions = _ended(policy, instance_id, clock, least)
+        count = select(func.count()).select_from(Task)
+        tasks = 0 if conditions is None else session.scalar(count.where(*conditions)) or 0
         return Pruned(least - head.min_seq, tasks, least)
 
 
@@ -106,11 +107,11 @@ def prune(
     for kind, batch in (("events", _prune_events), ("tasks", _prune_tasks)):
         is_full = True
         while is_full and (not any(counts.values()) or may_continue()):
-            done, reached = _transact(context, batch, instance_id, policy, not any(counts.values()))
-            is_full = done >= context.settings.prune_batch
+            count, reached = _transact(context, batch, instance_id, policy, not any(counts.values()))
+            is_full = count >= context.settings.prune_batch
             least = max(least, reached)
-            counts[kind] += done
-            PRUNED.labels(kind).inc(done)
+            counts[kind] += count
+            PRUNED.labels(kind).inc(count)
             if is_full:
                 # Other threads may write now.
                 time.sleep(0)
@@ -119,11 +120,11 @@ def prune(
 
 def delete_in_batches(kind: str, size: int, delete_batch: Callable[[], int], may_continue: Callable[[], bool]) -> int:
     """Delete batches until one is not full or `may_continue` returns false. Returns and counts the rows."""
-    deleted, done = 0, size
-    while done >= size and may_continue():
-        done = delete_batch()
-        deleted += done
-        PRUNED.labels(kind).inc(done)
+    deleted, count = 0, size
+    while count >= size and may_continue():
+        count = delete_batch()
+        deleted += count
+        PRUNED.labels(kind).inc(count)
     return deleted
 
 
@@ -143,8 +144,8 @@ def prune_due(context: CallContext, may_continue: Callable[[], bool]) -> int:
             policy = read_policy(session, context.settings, instance_id)
             has_expired = is_due(session, instance_id, policy)
         if has_expired:
-            done = prune(context, instance_id, policy, may_continue=may_continue)
-            deleted += done.events + done.tasks
+            pruned = prune(context, instance_id, policy, may_continue=may_continue)
+            deleted += pruned.events + pruned.tasks
     return deleted
 
 
@@ -163,12 +164,12 @@ def is_due(session: Session, instance_id: str, policy: Policy) -> bool:
     if head is None:
         return False
     clock = _clock(session)
-    is_expired, ended = _expired(policy, head, clock), _ended(policy, instance_id, clock, head.min_seq)
+    is_expired, conditions = _expired(policy, head, clock), _ended(policy, instance_id, clock, head.min_seq)
     if is_expired is not None:
         oldest = select(is_expired).where(*_stored(instance_id, head)).order_by(Event.seq).limit(1)
         if session.scalar(oldest):
             return True
-    return ended is not None and session.scalar(select(Task.id).where(*ended).limit(1)) is not None
+    return conditions is not None and session.scalar(select(Task.id).where(*conditions).limit(1)) is not None
 
 
 class _Overtaken(Exception):
@@ -181,11 +182,11 @@ _Batch = Callable[[Session, str, Policy, int], tuple[int, int]]
 def _transact(context: CallContext, batch: _Batch, instance_id: str, policy: Policy, is_first: bool) -> tuple[int, int]:
     def work(change: Change) -> tuple[int, int]:
         change.require(Act.PRUNE, instance_id)
-        done, least = batch(change.session, instance_id, policy, context.settings.prune_batch)
-        if done and is_first:
+        count, least = batch(change.session, instance_id, policy, context.settings.prune_batch)
+        if count and is_first:
             limits = {"event_days": policy.event_days, "events": policy.events, "task_days": policy.task_days}
             change.audit(instance_id, Act.PRUNE, "instance", instance_id, limits)
-        return done, least
+        return count, least
 
     try:
         return context.commit(work)
@@ -215,8 +216,8 @@ def _prune_events(session: Session, instance_id: str, policy: Policy, limit: int
     _execute(session, delete(Event).where(Event.instance_id == instance_id, Event.seq <= least))
     # Last, as in the numbering of events: the two wait for each other as briefly as possible.
     same = (Instance.id == instance_id, Instance.epoch == head.epoch, Instance.min_seq == head.min_seq)
-    moved = _execute(session, update(Instance).where(*same).values(min_seq=least).returning(Instance.id))
-    if moved.one_or_none() is None:
+    move = _execute(session, update(Instance).where(*same).values(min_seq=least).returning(Instance.id))
+    if move.one_or_none() is None:
         raise _Overtaken
     return least - head.min_seq, least
 
@@ -224,12 +225,12 @@ def _prune_events(session: Session, instance_id: str, policy: Policy, limit: int
 def _prune_tasks(session: Session, instance_id: str, policy: Policy, limit: int) -> tuple[int, int]:
     """Delete ended tasks whose last event is gone, with all their rows. Returns how many, and `min_seq`."""
     head = _find_head(session, instance_id)
-    ended = _ended(policy, instance_id, _clock(session), head.min_seq)
-    if ended is None:
+    conditions = _ended(policy, instance_id, _clock(session), head.min_seq)
+    if conditions is None:
         return 0, head.min_seq
-    ids = session.scalars(select(Task.id).where(*ended).order_by(Task.finished_at).limit(limit)).all()
+    ids = session.scalars(select(Task.id).where(*conditions).order_by(Task.finished_at).limit(limit)).all()
     # The conditions are repeated: a task that is retried at this moment is no longer ended, and stays.
-    again = (Task.id.in_(ids), Task.status.in_(_ENDED), *ended)
+    again = (Task.id.in_(ids), Task.status.in_(_ENDED), *conditions)
     return len(_execute(session, delete(Task).where(*again).returning(Task.id)).all()), head.min_seq
 
 

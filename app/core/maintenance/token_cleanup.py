@@ -45,5 +45,5 @@ def _delete_batch(context: CallContext, is_ended: ColumnElement[bool]) -> int:
     with context.db.read() as session:
         if session.scalar(select(AccessToken.id).where(is_ended).limit(1)) is None:
             return 0
-    done: int = context.db.run(work)
-    return done
+    count: int = context.db.run(work)
+    return count

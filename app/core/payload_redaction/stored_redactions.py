@@ -64,10 +64,10 @@ def show_payload(session: Session, row: Any, column: str, rules: Rules) -> Any:
     if value is None:
         return None
     find = _stored_reader(session, row, name)
-    shown, new = offload_for(session, value)(_show, value, rules, find)
+    payload, new = offload_for(session, value)(_show, value, rules, find)
     if new is not None:
         note_redaction(session, type(row), row.id, name, new)
-    return shown
+    return payload
 
 
 def _show(value: Any, rules: Rules, find: Callable[[], Any]) -> tuple[Any, Any]:

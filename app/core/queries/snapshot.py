@@ -59,14 +59,14 @@ class SnapshotRows:
         `complete` and `steps_complete` say whether the limits left any tasks or steps out. Needs no session.
         """
         summaries, room = _summarize_tasks(self.tasks, self.rules, self.limits.size)
-        shown = _add_steps(summaries, self, room)
+        tasks = _add_steps(summaries, self, room)
         return {
             "instance_id": self.instance_id,
             "epoch": self.head.epoch,
             "head": self.head.seq,
             "min_seq": self.head.min_seq,
-            "tasks": [view.project(task) for task in shown],
-            "complete": self.is_whole and len(shown) == len(self.tasks),
+            "tasks": [view.project(task) for task in tasks],
+            "complete": self.is_whole and len(tasks) == len(self.tasks),
         }
 
     def encode(self, view: View = FULL) -> bytes:
@@ -139,13 +139,13 @@ def _add_steps(summaries: list[TaskSummary], read: SnapshotRows, room: int) -> l
         rows.setdefault(row.task_id, []).append(row)
     tasks = []
     for task in summaries:
-        shown: list[StepSummary] = []
+        steps: list[StepSummary] = []
         for row in rows.get(task["id"], []):
             summary = summarize_step(row, read.rules[row.task_id])
             room -= len(to_json(summary))
             if room < 0:
                 break
-            shown.append(summary)
-        is_complete = len(shown) == read.counts[task["id"]]
-        tasks.append({**task, "steps": shown[::-1], "steps_complete": is_complete})
+            steps.append(summary)
+        is_complete = len(steps) == read.counts[task["id"]]
+        tasks.append({**task, "steps": steps[::-1], "steps_complete": is_complete})
     return tasks

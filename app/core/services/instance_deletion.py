@@ -164,8 +164,8 @@ class _Deletion:
     def delete_events(self, change: Change) -> int:
         """Delete a batch of events; return the number."""
         session, most = change.session, self.context.settings.prune_batch
-        stored = select(Event.seq).where(Event.instance_id == self.instance_id).order_by(Event.seq).limit(most)
-        batch = stored.subquery()
+        numbers = select(Event.seq).where(Event.instance_id == self.instance_id).order_by(Event.seq).limit(most)
+        batch = numbers.subquery()
         last, number = session.execute(select(func.max(batch.c.seq), func.count())).one()
         if not number:
             return 0

@@ -142,8 +142,8 @@ def _read_events(head: Head, session: Session, instance_id: str, after: Any) -> 
 def _read_schedules(session: Session, instance_id: str, after: Any) -> _Rows:
     query = select(Schedule).where(Schedule.instance_id == instance_id, Schedule.id > (after or ""))
     rows = session.scalars(query.options(undefer(Schedule.input_shown)).order_by(Schedule.id).limit(PAGE)).all()
-    shown = [view_schedule(session, row, rules_for(session, row.instance_id, row.kind)) for row in rows]
-    return shown, rows[-1].id if len(rows) == PAGE else None
+    views = [view_schedule(session, row, rules_for(session, row.instance_id, row.kind)) for row in rows]
+    return views, rows[-1].id if len(rows) == PAGE else None
 
 
 def _read_slots(session: Session, instance_id: str, after: Any) -> _Rows:
@@ -156,10 +156,10 @@ def _read_slots(session: Session, instance_id: str, after: Any) -> _Rows:
     if moment is not None:
         query = query.where(tuple_(Slot.schedule_id, Slot.planned_at) > tuple_(begin, literal(moment, Moment())))
     rows = session.scalars(query.order_by(Slot.schedule_id, Slot.planned_at).limit(PAGE)).all()
-    shown = [view_row(SlotView, row) for row in rows]
+    views = [view_row(SlotView, row) for row in rows]
     if len(rows) == PAGE:
-        return shown, (rows[-1].schedule_id, rows[-1].planned_at)
-    return shown, (ids[-1], None) if len(ids) == PAGE else None
+        return views, (rows[-1].schedule_id, rows[-1].planned_at)
+    return views, (ids[-1], None) if len(ids) == PAGE else None
 
 
 def _read_tasks(session: Session, instance_id: str, after: Any) -> _Rows:
@@ -173,28 +173,28 @@ def _read_tasks(session: Session, instance_id: str, after: Any) -> _Rows:
     of_these = select(Step).where(Step.task_id.in_(steps)).options(undefer(Step.output_shown))
     for step in session.scalars(of_these.order_by(Step.task_id, Step.position)):
         steps[step.task_id].append(view_step(session, step, rules[step.task_id]))
-    shown = [{**view_task(session, row, rules[row.id]), "steps": steps[row.id]} for row in rows]
+    views = [{**view_task(session, row, rules[row.id]), "steps": steps[row.id]} for row in rows]
     last = (rows[-1].created_at, rows[-1].id) if len(rows) == FEW else None
     # A damaged time is read as the earliest time: no later page can be read.
-    return shown, None if last is None or (after is not None and last <= tuple(after)) else last
+    return views, None if last is None or (after is not None and last <= tuple(after)) else last
 
 
 def _read_artifacts(session: Session, instance_id: str, after: Any) -> _Rows:
     query = select(Artifact.id).where(Artifact.instance_id == instance_id, Artifact.id > (after or ""))
     ids = session.scalars(query.order_by(Artifact.id).limit(FEW)).all()
-    shown = []
+    views = []
     for artifact_id in ids:
         try:
             artifact = read_artifact(session, artifact_id)
         except (KeyMissing, Tampered) as fault:
-            shown.append({"id": artifact_id, "content": Placeholder(fault)})
+            views.append({"id": artifact_id, "content": Placeholder(fault)})
             continue
         is_json = artifact.media_type == "application/json"
         content = limit_depth(orjson.loads(artifact.content)) if is_json else artifact.content.decode()
         names = ("id", "task_id", "media_type", "sha256") + ("schedule_id",) * (artifact.schedule_id is not None)
         row = {name: getattr(artifact, name) for name in names}
-        shown.append({**row, "content": content})
-    return shown, ids[-1] if len(ids) == FEW else None
+        views.append({**row, "content": content})
+    return views, ids[-1] if len(ids) == FEW else None
 
 
 def _read_audit(session: Session, instance_id: str, after: Any) -> _Rows:
@@ -202,8 +202,8 @@ def _read_audit(session: Session, instance_id: str, after: Any) -> _Rows:
     rows = session.scalars(query.order_by(AuditEntry.number).limit(PAGE)).all()
     names = [column.name for column in AuditEntry.__table__.columns]
     # With microseconds, as in the hash.
-    shown = [
+    views = [
         {**{name: getattr(row, name) for name in names}, "at": row.at.isoformat(timespec="microseconds")}
         for row in rows
     ]
-    return shown, rows[-1].number if len(rows) == PAGE else None
+    return views, rows[-1].number if len(rows) == PAGE else None

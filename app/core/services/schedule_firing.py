@@ -104,14 +104,14 @@ def _advance(context: CallContext, change: Change, seen: Schedule, at: datetime 
     due = latest_slots(timing, seen.next_slot_at - _MICROSECOND, moment, most + 1)
     if not due:
         return []
-    moved = change.session.execute(
+    update_row = change.session.execute(
         update(Schedule)
         .where(Schedule.id == seen.id, Schedule.paused.is_(False), Schedule.next_slot_at == seen.next_slot_at)
         .values(next_slot_at=next_slot(timing, moment), last_slot_at=due[-1])
         .returning(Schedule.id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    if moved is None:
+    if update_row is None:
         return []
     missed_before = moment - timedelta(seconds=context.settings.catch_up_after)
     return _choose(due, missed_before, seen.catch_up, most)

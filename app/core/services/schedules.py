@@ -51,7 +51,7 @@ def add_schedule(
         name = check_line(new.name, "name", longest=200)
         check_submission(session, context, instance_id, NewTask(kind=new.kind, input=new.input, title=name))
         row = _make_row(instance_id, name, new)
-        shown = _show_input(session, context, row, new.input)
+        redacted = _show_input(session, context, row, new.input)
 
     def work(change: Change) -> Schedule:
         change.require(Act.SCHEDULE, instance_id)
@@ -64,7 +64,7 @@ def add_schedule(
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
             raise InvalidInput("run_at must lie in the future", field="run_at")
-        apart = separate_schedule_input(change, context.settings, row, shown)
+        apart = separate_schedule_input(change, context.settings, row, redacted)
         stored = change.session.merge(row)
         change.session.flush()
         if apart is not None:

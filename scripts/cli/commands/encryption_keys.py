@@ -36,6 +36,6 @@ def rotate_keys(operator: AsOperator = False) -> None:
     """Encrypt everything with the first key of the setting. May be interrupted, and runs beside the other processes."""
     total = 0
     with open_runtime_as(operator) as runtime:
-        for _, done in rotate_all(runtime):
-            total += done
+        for _, count in rotate_all(runtime):
+            total += count
     print_note(f"Encrypted {total} rows.")

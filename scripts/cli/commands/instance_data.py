@@ -92,9 +92,9 @@ def artifact(
 ) -> None:
     """Write a large output as JSON or text. Events only refer to such outputs."""
     with open_reads() as reads:
-        stored = reads.artifact(check_task_id(artifact_id, "ARTIFACT"))
+        content = reads.artifact(check_task_id(artifact_id, "ARTIFACT"))
     with _open_output(output) as file:
-        file.write(stored.content)
+        file.write(content.content)
 
 
 @contextmanager

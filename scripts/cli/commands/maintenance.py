@@ -32,13 +32,13 @@ def prune_instance(
     limits = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
     with open_runtime_as(operator) as runtime:
         policy = Policy(*limits) if any(limit is not None for limit in limits) else _own_policy(runtime, instance_id)
-        done = preview_pruning(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
+        pruned = preview_pruning(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
     if as_json:
-        shape = {"instance_id": instance_id, "events": done.events, "tasks": done.tasks, "min_seq": done.min_seq}
+        shape = {"instance_id": instance_id, "events": pruned.events, "tasks": pruned.tasks, "min_seq": pruned.min_seq}
         print_json({**shape, "dry_run": dry_run})
     else:
-        print(f"{done.events} events, {done.tasks} tasks")
-        print_note(f"{'Would be' if dry_run else 'Were'} deleted; clients can replay from event {done.min_seq} on.")
+        print(f"{pruned.events} events, {pruned.tasks} tasks")
+        print_note(f"{'Would be' if dry_run else 'Were'} deleted; clients can replay from event {pruned.min_seq} on.")
 
 
 def renew(

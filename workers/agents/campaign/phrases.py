@@ -81,8 +81,8 @@ def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
         return []
     between = rf"(?: | (?:{joining}) | (?:de l|dell|d|l)['’])"
     pattern = re.compile(rf"(?<![.!?:] )(?<!^)\b{_LARGE}(?:{between}{_LARGE}){{1,3}}", re.MULTILINE)
-    counted = Counter(name for name in pattern.findall(text) if re.search(rf" (?:{joining}) |['’]", name))
-    often = [name for name, count in counted.most_common() if count > 1]
+    counts = Counter(name for name in pattern.findall(text) if re.search(rf" (?:{joining}) |['’]", name))
+    often = [name for name, count in counts.most_common() if count > 1]
     return [name for name in often if language != "de" or name.casefold() in title.casefold()]
 
 
@@ -90,8 +90,8 @@ def find_marked_names(text: str, title: str = "") -> list[str]:
     """Return the names in a text without spaces, the most frequent first: repeated, quoted, or in the title."""
     quoted = list(_QUOTED.findall(text))
     written = [match[0].strip(".-") for pattern in (_LATIN, _KATAKANA) for match in pattern.finditer(text)]
-    counted = Counter(quoted + written)
-    return [name for name, count in counted.most_common() if count > 1 or name in quoted or (title and name in title)]
+    counts = Counter(quoted + written)
+    return [name for name, count in counts.most_common() if count > 1 or name in quoted or (title and name in title)]
 
 
 def find_phrases(
