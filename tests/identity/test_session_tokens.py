@@ -33,7 +33,7 @@ def test_an_access_token_has_its_user_its_audience_and_its_expiry(bench: Bench) 
         "gen": 1,
     }
     assert (claims["sub"], claims["sid"]) == (bench.user().id, signed_in.session_id)
-    assert claims["jti"] != claims_of(refresh(bench.rt, bench.tokens, signed_in.session_secret).access_token)["jti"]
+    assert claims["jti"] != claims_of(refresh(bench.rt, bench.tokens, signed_in.session_token).access_token)["jti"]
     assert bench.tokens.read(signed_in.access_token) == signed_in.actor
     assert signed_in.actor.expires_at == START + timedelta(minutes=15)
 

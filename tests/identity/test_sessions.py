@@ -25,14 +25,14 @@ pytestmark = pytest.mark.usefixtures("clock")
 def test_signing_in_begins_a_session_and_writes_it_down_with_the_address(bench: Bench) -> None:
     signed_in = bench.sign_in()
     assert signed_in.session_expires_at == START + timedelta(hours=12)
-    assert bench.tokens.read_session(signed_in.session_secret).token_id == signed_in.session_id
+    assert bench.tokens.read_session(signed_in.session_token).token_id == signed_in.session_id
     assert bench.audit() == [("ann", "session.open")]
 
 
 def test_a_session_secret_is_no_bearer_token_and_a_bearer_token_opens_no_session(bench: Bench) -> None:
     signed_in = bench.sign_in()
     with pytest.raises(Unauthenticated):
-        bench.tokens.read(signed_in.session_secret)
+        bench.tokens.read(signed_in.session_token)
     for other in (
         signed_in.access_token,
         "",
@@ -49,25 +49,25 @@ def test_a_session_goes_on_with_a_new_secret_each_time_until_it_ends(
     signed_in = bench.sign_in()
     for hours in (1, 5, 11.9):
         clock.move_to(START + timedelta(hours=hours))
-        following = refresh(bench.rt, bench.tokens, signed_in.session_secret)
+        following = refresh(bench.rt, bench.tokens, signed_in.session_token)
         assert following.session_id == signed_in.session_id
-        assert following.session_secret != signed_in.session_secret
+        assert following.session_token != signed_in.session_token
         assert bench.tokens.read(following.access_token).name == "ann"
         signed_in = following
     # It never expires after its session.
-    assert signed_in.access_expires_at == START + timedelta(hours=12)
+    assert signed_in.expires_at == START + timedelta(hours=12)
     clock.move_to(START + timedelta(hours=12))
     with pytest.raises(Unauthenticated, match="this session has ended"):
-        refresh(bench.rt, bench.tokens, signed_in.session_secret)
+        refresh(bench.rt, bench.tokens, signed_in.session_token)
 
 
 def test_an_old_secret_ends_the_session(bench: Bench) -> None:
     stolen = bench.sign_in()
-    renewal = refresh(bench.rt, bench.tokens, stolen.session_secret)
+    renewal = refresh(bench.rt, bench.tokens, stolen.session_token)
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, stolen.session_secret)
+        refresh(bench.rt, bench.tokens, stolen.session_token)
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, renewal.session_secret)
+        refresh(bench.rt, bench.tokens, renewal.session_token)
     with pytest.raises(Unauthenticated, match="revoked"):
         bench.tokens.read(renewal.access_token)
 
@@ -87,16 +87,16 @@ def test_the_id_of_a_session_alone_cannot_end_it(bench: Bench, forge: Callable[[
     """A secret that was never issued changes nothing, even if parts of it are those of a real one."""
     session = bench.sign_in()
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, forge(session.session_secret))
+        refresh(bench.rt, bench.tokens, forge(session.session_token))
     assert bench.tokens.read(session.access_token).name == "ann"
-    assert refresh(bench.rt, bench.tokens, session.session_secret).session_id == session.session_id
+    assert refresh(bench.rt, bench.tokens, session.session_token).session_id == session.session_id
     assert bench.audit() == [("ann", "session.open")]
 
 
 def test_the_secret_of_one_session_proves_nothing_about_another(bench: Bench) -> None:
     session, other = bench.sign_in(), bench.sign_in()
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, session.session_secret[:37] + other.session_secret[37:])
+        refresh(bench.rt, bench.tokens, session.session_token[:37] + other.session_token[37:])
     assert bench.tokens.read(session.access_token).name == "ann"
 
 
@@ -112,4 +112,4 @@ def test_a_user_who_was_disabled_meanwhile_opens_no_session(bench: Bench) -> Non
     with pytest.raises(Unauthenticated):
         open_session(bench.by(ANONYMOUS), bench.tokens, ann)
     with pytest.raises(Unauthenticated):
-        refresh(bench.rt, bench.tokens, signed_in.session_secret)
+        refresh(bench.rt, bench.tokens, signed_in.session_token)

@@ -82,7 +82,7 @@ def test_a_new_password_ends_earlier_sessions_and_tokens(bench: Bench) -> None:
 
 
 def test_a_session_token_is_valid_once_also_for_two_concurrent_uses(bench: Bench) -> None:
-    secret = bench.sign_in().session_secret
+    secret = bench.sign_in().session_token
     outcomes = race(*[lambda: refresh(bench.by(ANONYMOUS), bench.tokens, secret)] * 2)
     assert outcomes == ["done", "unauthenticated"]
     assert bench.audit()[-1][1] == "session.replay"

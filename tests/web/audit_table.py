@@ -87,7 +87,7 @@ def _logout_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
     _, user_id = _make_known(callers_app)
     with callers_app.rt.db.read() as session:
         user = session.get_one(User, user_id)
-    secret = sessions.open_session(callers_app.rt, callers_app.web_app.web.tokens, user).session_secret
+    secret = sessions.open_session(callers_app.rt, callers_app.web_app.web.tokens, user).session_token
     client = callers_app.web_app.app.test_client()
     client.set_cookie("swallowtail_session", secret)
     with pytest.MonkeyPatch.context() as patch:

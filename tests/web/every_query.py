@@ -159,9 +159,9 @@ def sign_in_all(callers_app: CallersApp) -> None:
     rt, tokens = _trusted(callers_app.rt), callers_app.web_app.web.tokens
     users.create_user(rt, "ann", password=_PASSWORD)
     signed = sessions.sign_in(rt, tokens, "ann", _PASSWORD)
-    again = sessions.refresh(rt, tokens, signed.session_secret)
+    again = sessions.refresh(rt, tokens, signed.session_token)
     tokens.read(again.access_token)
-    tokens.read_session(again.session_secret)
+    tokens.read_session(again.session_token)
     sessions.close_session(rt, signed.session_id)
     user_passwords.set_password(rt, "ann", _PASSWORD + "!")
     for name in ("ann", "superuser"):

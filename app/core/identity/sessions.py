@@ -32,15 +32,15 @@ from swallowtail.app.core.tables.auth import AccessToken, User
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The result of a sign-in. Neither token is stored."""
+    """The result of a sign-in. `expires_at` is that of the access token. Neither token is stored."""
 
     actor: Actor
     session_id: str
     #: Authenticates until the session ends, or until the next `refresh`.
-    session_secret: str
+    session_token: str
     session_expires_at: datetime
     access_token: str
-    access_expires_at: datetime
+    expires_at: datetime
 
 
 def sign_in(context: CallContext, tokens: Tokens, name: str, password: str) -> SignedIn:

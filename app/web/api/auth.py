@@ -8,6 +8,7 @@ from flask import Response
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.sessions import SignedIn
+from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.security.permissions import require_authenticated
 from swallowtail.app.web.api.schemas.requests import Login, PasswordChange, RefreshRequest
 from swallowtail.app.web.api.schemas.responses import CallerView, SessionTokens, response
@@ -96,13 +97,6 @@ def change_password(body: PasswordChange) -> Response:
 
 
 def _write_session(signed_in: SignedIn) -> Response:
-    tokens = SessionTokens(
-        access_token=signed_in.access_token,
-        token_type="Bearer",  # noqa: S106
-        expires_at=stamp(signed_in.access_expires_at),
-        session_token=signed_in.session_secret,
-        session_expires_at=stamp(signed_in.session_expires_at),
-        user_id=signed_in.actor.user_id or "",
-        name=signed_in.actor.name,
-    )
-    return write_json(tokens)
+    actor = signed_in.actor
+    fields = {"token_type": "Bearer", "user_id": actor.user_id or "", "name": actor.name}
+    return write_json(view_row(SessionTokens, signed_in, **fields))

@@ -136,7 +136,7 @@ def _show_form(message: str | None, status: int) -> Response:
 def _start_session(signed_in: SignedIn, following: str) -> Response:
     _end_session()
     response = _redirect(following)
-    session_cookie.keep_session(response, signed_in.session_secret, signed_in.session_expires_at)
+    session_cookie.keep_session(response, signed_in.session_token, signed_in.session_expires_at)
     return response
 
 
