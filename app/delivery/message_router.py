@@ -59,7 +59,7 @@ class MessageRouter:
         stream = self._streams.get(channel.removeprefix(self._instances))
         if stream is not None:
             stream.joined()
-            self._head_check.doubt(stream.instance_id)
+            self._head_check.request_check(stream.instance_id)
         if channel == self._own:
             self._self_check.restart()
         if channel == self.access:

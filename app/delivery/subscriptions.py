@@ -72,7 +72,7 @@ class Subscriptions:
                 SNAPSHOTS.labels("read").inc()
                 if client.view.is_full:
                     self._snapshots.keep(start)
-            stream = self._streams.hold(instance_id, start)
+            stream = self._streams.find_or_start(instance_id, start)
             try:
                 stream.admission.admit(client, start, move=since is not None, on_start=on_start)
                 self._record(client, stream, version)
@@ -87,7 +87,7 @@ class Subscriptions:
         if not self._permissions.allows(client.actor, instance_id):
             return False
         self._check_number(client, instance_id in client.instances)
-        stream = self._streams.hold_existing(instance_id)
+        stream = self._streams.find(instance_id)
         if stream is None:
             return False
         try:
@@ -164,7 +164,7 @@ class Subscriptions:
         if stream is None:
             on_end()
         else:
-            stream.admission.dismiss(client, on_end)
+            stream.admission.remove(client, on_end)
 
     def _record(self, client: Client, stream: InstanceStream, version: int) -> None:
         is_here = self._clients.record_instance(client, stream.instance_id)

@@ -39,7 +39,7 @@ class Scene:
         return start.mode
 
     def part(self, name: str) -> None:
-        self.stream.admission.dismiss(self.clients[name], lambda: self.say(name, "unsubscribed"))
+        self.stream.admission.remove(self.clients[name], lambda: self.say(name, "unsubscribed"))
 
     def say(self, name: str, event: str) -> None:
         self.transport.send(name, [self.transport.frame(event, {})])

@@ -51,7 +51,7 @@ def _comparisons(instances: int) -> int:
     try:
         for number in range(instances):
             subscribed.join(f"i{number}")
-            subscribed.hub.head_check.compare_doubted()
+            subscribed.hub.head_check.compare_requested()
         return subscribed.reader.compared
     finally:
         subscribed.close()
@@ -66,10 +66,10 @@ def test_a_connection_that_was_made_again_has_all_compared_in_one_comparison() -
     subscribed = SubscribedHub()
     for number in range(50):
         subscribed.join(f"i{number}")
-    subscribed.hub.head_check.compare_doubted()
+    subscribed.hub.head_check.compare_requested()
     for number in range(50):
         subscribed.confirm(f"i{number}")
-    subscribed.hub.head_check.compare_doubted()
+    subscribed.hub.head_check.compare_requested()
     assert subscribed.reader.compared == 100
     subscribed.close()
 
@@ -96,7 +96,7 @@ def test_an_instance_without_clients_is_not_compared() -> None:
     subscribed.join("i")
     subscribed.hub.subscriptions.unsubscribe("a", "i", lambda: None)
     wait_until(lambda: not subscribed.hub.streams.by_instance, "the stream has ended")
-    subscribed.hub.head_check.compare_doubted()
+    subscribed.hub.head_check.compare_requested()
     assert subscribed.reader.compared == 0
     subscribed.close()
 
@@ -106,7 +106,7 @@ def test_an_instance_that_could_not_be_compared_is_compared_with_all() -> None:
     subscribed.join("i")
     subscribed.reader.away = True
     with pytest.raises(Unavailable):
-        subscribed.hub.head_check.compare_doubted()
+        subscribed.hub.head_check.compare_requested()
     subscribed.reader.away = False
     subscribed.reader.write(2)
     subscribed.hub.head_check.compare(list(subscribed.hub.streams.by_instance))

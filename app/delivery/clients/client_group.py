@@ -47,7 +47,7 @@ class ClientGroup:
         self._sender = FrameSender(buffer, live, self._backlog, transport, mask)
         # Bound once: every event calls them.
         self._collect, self._send = self._sender.collect, self._sender.send
-        self.hindmost = self._lagging.hindmost
+        self.lowest_position = self._lagging.lowest_position
 
     def __len__(self) -> int:
         return len(self._current) + len(self._lagging)
@@ -64,13 +64,13 @@ class ClientGroup:
         self._current.pop(client.id, None)
         self._settle(Cursor(client, self._buffer.epoch, seq, self._live.stamp))
 
-    def dismiss(self, client: Client) -> None:
+    def remove(self, client: Client) -> None:
         """Remove a client's cursor."""
         if self._current.get(client.id) is client:
             del self._current[client.id]
         self._lagging.remove(client)
 
-    def rest(self) -> float:
+    def seconds_until_due(self) -> float:
         """Return after how many seconds `advance` or `send_head` has work even if nothing arrives."""
         paces = [cursor.pace for cursor in self._lagging.by_client.values() if cursor.pace]
         return min([self._sender.sent_at + self._head_interval - time.monotonic(), *paces])

@@ -40,24 +40,24 @@ class ClientGroups:
             self._masked[client.view] = group
         group.admit(client, seq, move=move)
 
-    def dismiss(self, client: Client) -> None:
-        """See `ClientGroup.dismiss`."""
+    def remove(self, client: Client) -> None:
+        """See `ClientGroup.remove`."""
         if client.view.is_full:
-            self._full.dismiss(client)
+            self._full.remove(client)
         elif client.view in self._masked:
-            self._masked[client.view].dismiss(client)
+            self._masked[client.view].remove(client)
             if not self._masked[client.view]:
                 del self._masked[client.view]
 
-    def hindmost(self) -> int | None:
-        """See `LaggingCursors.hindmost`."""
+    def lowest_position(self) -> int | None:
+        """See `LaggingCursors.lowest_position`."""
         if not self._masked:
-            return self._full.hindmost()
-        return min((seq for group in self.all() if (seq := group.hindmost()) is not None), default=None)
+            return self._full.lowest_position()
+        return min((seq for group in self.all() if (seq := group.lowest_position()) is not None), default=None)
 
-    def rest(self) -> float:
-        """See `ClientGroup.rest`."""
-        return min(group.rest() for group in self.all())
+    def seconds_until_due(self) -> float:
+        """See `ClientGroup.seconds_until_due`."""
+        return min(group.seconds_until_due() for group in self.all())
 
     def revoke(self) -> None:
         """See `ClientGroup.revoke`."""

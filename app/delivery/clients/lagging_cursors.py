@@ -37,7 +37,7 @@ class LaggingCursors:
         if cursor is not None and cursor.client is client:
             del self.by_client[client.id]
 
-    def hindmost(self) -> int | None:
+    def lowest_position(self) -> int | None:
         """Return the lowest position that the buffer cannot serve and whose client takes messages."""
         return min((cursor.seq for cursor in self.unserved()), default=None)
 

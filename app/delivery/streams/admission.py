@@ -38,7 +38,7 @@ class Admission:
                     BUFFER_MISSES.labels("subscription").inc()
                 return False
             if since is not None:
-                self._intake.groups.dismiss(client)
+                self._intake.groups.remove(client)
             on_start(start)
             self._intake.groups.admit(client, start.seq, move=since is not None)
             behind = start.seq < self._intake.buffer.last
@@ -56,7 +56,7 @@ class Admission:
         intake = self._intake
         with self._lock:
             if move:
-                intake.groups.dismiss(client)
+                intake.groups.remove(client)
             if start.head.epoch != intake.buffer.epoch:
                 intake.restart(start.head)
                 # The start may be older than the buffer; the stream asks the database.
@@ -67,10 +67,10 @@ class Admission:
             intake.groups.admit(client, start.seq, move=move)
         self._wake()
 
-    def dismiss(self, client: Client, on_end: Callable[[], None]) -> None:
+    def remove(self, client: Client, on_end: Callable[[], None]) -> None:
         """End a subscription: nothing of the instance follows `on_end`."""
         with self._lock:
-            self._intake.groups.dismiss(client)
+            self._intake.groups.remove(client)
             on_end()
         self._wake()
 

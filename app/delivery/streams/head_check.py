@@ -36,7 +36,7 @@ class HeadCheck:
         self._tidy = tidy
         self._all_at = time.monotonic() + self._interval
         self._lock = threading.Lock()
-        self._doubted: set[str] = set()
+        self._requested: set[str] = set()
         self._thread = PeriodicThread(
             "head_check", self._check, lambda: self._all_at - time.monotonic(), settle=SETTLE_SECONDS
         )
@@ -47,10 +47,10 @@ class HeadCheck:
         """Whether the streams are compared."""
         return self._thread.is_running
 
-    def doubt(self, instance_id: str) -> None:
+    def request_check(self, instance_id: str) -> None:
         """Compare one instance soon."""
         with self._lock:
-            self._doubted.add(instance_id)
+            self._requested.add(instance_id)
         self._thread.wake()
 
     def compare(self, instance_ids: Iterable[str]) -> None:
@@ -62,15 +62,15 @@ class HeadCheck:
         for stream in streams:
             stream.check(heads.get(stream.instance_id))
 
-    def compare_doubted(self) -> None:
-        """Compare only the instances in doubt. Raises Unavailable."""
+    def compare_requested(self) -> None:
+        """Compare only the instances whose comparison was requested. Raises Unavailable."""
         with self._lock:
-            doubted, self._doubted = self._doubted, set()
-        self.compare(doubted)
+            requested, self._requested = self._requested, set()
+        self.compare(requested)
 
     def _check(self) -> None:
         if time.monotonic() < self._all_at:
-            self.compare_doubted()
+            self.compare_requested()
             return
         self._all_at = time.monotonic() + self._interval
         self._tidy()

@@ -59,7 +59,7 @@ class InstanceStream:
         # Bound once: every message uses them.
         self._receive_message, self._advance = self.intake.receive, self.intake.advance
         self._groups, self._gap = self.intake.groups, self.intake.gap
-        self._was_joined = self._is_joined_anew = False
+        self._was_joined = self._was_resubscribed = False
         self._turned_at = 0.0
         self._paused_until = 0.0
 
@@ -75,21 +75,21 @@ class InstanceStream:
 
     def joined(self) -> None:
         """Record that the channel's subscription has started: a gap found next is older than it. Takes no lock."""
-        self._is_joined_anew = True
+        self._was_resubscribed = True
 
     def receive(self, message: bytes) -> None:
         """Take a message from the instance's channel; unless the stream is busy, it is sent before this returns."""
         self._mailbox.append(message)
-        if not (self._rest_of_join() <= 0 and self._turn_lightly()):
+        if not (self._join_delay() <= 0 and self._try_without_reading()):
             self._woken.set()
 
     def check(self, head: Head | None) -> None:
         """Take the head that the database returned; None when the instance does not exist."""
         buffer = self.intake.buffer
         cause = "head_check"
-        if self._is_joined_anew:
+        if self._was_resubscribed:
             cause = "reconnect" if self._was_joined else "subscribe"
-            self._is_joined_anew, self._was_joined = False, True
+            self._was_resubscribed, self._was_joined = False, True
         if head is None or head.epoch != buffer.epoch or head.seq > buffer.last or buffer.has_gap:
             self._post(partial(self.intake.receive_head, head, cause))
         else:
@@ -98,7 +98,7 @@ class InstanceStream:
 
     def leave(self, client: Client) -> None:
         """Remove a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
-        self._post(partial(self._groups.dismiss, client))
+        self._post(partial(self._groups.remove, client))
 
     def wake(self) -> None:
         """Make the thread run at once."""
@@ -109,8 +109,8 @@ class InstanceStream:
         while True:
             self._woken.wait(self._pause())
             self._woken.clear()
-            if self._mailbox and (rest := self._rest_of_join()) > 0:
-                time.sleep(rest)
+            if self._mailbox and (delay := self._join_delay()) > 0:
+                time.sleep(delay)
             try:
                 self.turn()
             except Unavailable as fault:
@@ -140,7 +140,7 @@ class InstanceStream:
             for group in self._groups.all():
                 group.send_head()
 
-    def _turn_lightly(self) -> bool:
+    def _try_without_reading(self) -> bool:
         """Do the part of `turn` that waits for nothing; returns whether that was all of it."""
         if not self._lock.acquire(blocking=False):
             return False
@@ -148,7 +148,7 @@ class InstanceStream:
             self._turned_at = time.monotonic()
             self._read_mailbox()
             self._advance()
-            return not self._mailbox and self._gap.ask_at is None and self._groups.hindmost() is None
+            return not self._mailbox and self._gap.ask_at is None and self._groups.lowest_position() is None
         except Exception:
             log.exception("delivery_failed", instance_id=self.instance_id)
             return False
@@ -164,7 +164,7 @@ class InstanceStream:
                 item()
 
     def _next_read(self) -> int | None:
-        """Return the number after which to read: the end of the buffer if it has a gap, or the hindmost cursor."""
+        """Return the number after which to read: the end of the buffer at a gap, or the lowest position of a cursor."""
         intake = self.intake
         with self._lock:
             now = time.monotonic()
@@ -173,10 +173,10 @@ class InstanceStream:
                 return None
             if self._gap.is_due(now):
                 return intake.buffer.last
-            hindmost = self._groups.hindmost()
-            if hindmost is not None:
+            lowest_position = self._groups.lowest_position()
+            if lowest_position is not None:
                 READS.labels("replay").inc()
-            return hindmost
+            return lowest_position
 
     def _post(self, change: Callable[[], None]) -> None:
         self._mailbox.append(change)
@@ -186,11 +186,11 @@ class InstanceStream:
         with self._lock:
             if self._mailbox:
                 return 0.0
-            pause = self._groups.rest()
-            ask_at = 0.0 if self._groups.hindmost() is not None else self._gap.ask_at
+            pause = self._groups.seconds_until_due()
+            ask_at = 0.0 if self._groups.lowest_position() is not None else self._gap.ask_at
             if ask_at is not None:
                 pause = min(pause, max(ask_at, self._paused_until) - time.monotonic())
             return max(pause, 0.001)
 
-    def _rest_of_join(self) -> float:
+    def _join_delay(self) -> float:
         return self._turned_at + self._join_seconds - time.monotonic()

@@ -29,7 +29,7 @@ class StreamRegistry:
         #: By instance. Reading it takes no lock.
         self.by_instance: dict[str, InstanceStream] = {}
 
-    def hold_existing(self, instance_id: str) -> InstanceStream | None:
+    def find(self, instance_id: str) -> InstanceStream | None:
         """Return an instance's stream if there is one, and keep it from ending until `release`."""
         with self._lock:
             stream = self.by_instance.get(instance_id)
@@ -37,7 +37,7 @@ class StreamRegistry:
                 stream.holds += 1
         return stream
 
-    def hold(self, instance_id: str, start: SubscriptionStart) -> InstanceStream:
+    def find_or_start(self, instance_id: str, start: SubscriptionStart) -> InstanceStream:
         """Return an instance's stream, started if need be, and keep it from ending until `release`."""
         with self._lock:
             stream = self.by_instance.get(instance_id)
