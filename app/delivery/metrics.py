@@ -38,7 +38,7 @@ PROBE_SECONDS = Histogram(
     "Round trip of a self-check message",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
-DEAF = Gauge(
+NOT_RECEIVING = Gauge(
     "swallowtail_deaf", "1 while Redis accepts self-check messages and none comes back", multiprocess_mode="livesum"
 )
 

@@ -1,8 +1,8 @@
-"""What no server can be below: the bytes of an event, read from Redis and written to each socket, and nothing else.
+"""Lower bound of the benchmark: copies the bytes of each event from Redis to every socket, and does nothing else.
 
-It knows no protocol: it gives the load client the answers that it waits for, and frames what is published once for
-all. There is no log, no order, no gap is noticed, and a client that does not take an event at once never gets it. What
-it costs is Python's `send` and the kernel's, beside the same load client in the same run.
+It knows no protocol: it sends the load client the replies that it waits for, and frames each published message once
+for all sockets. It has no log, no order and no check for gaps, and a client that does not take an event at once never
+gets it. Its cost is that of Python's `send` and of the kernel, with the same load client in the same run.
 """
 
 from __future__ import annotations

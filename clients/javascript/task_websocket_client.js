@@ -138,7 +138,7 @@ export class TaskWebSocketClient {
   /** The server confirmed the connection. @param {object} payload */
   handleConnected(payload) {}
 
-  /** The connection is gone; it comes back by itself unless `disconnect` was called. @param {string} reason */
+  /** The connection is lost; the client reconnects automatically unless `disconnect` was called. @param {string} reason */
   handleDisconnected(reason) {}
 
   /** The server accepted a subscription. @param {string} instanceId @param {object} answer the server's answer */

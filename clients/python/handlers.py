@@ -20,7 +20,7 @@ class Handlers:
         """The server confirmed the connection."""
 
     def handle_disconnected(self, reason: str) -> None:
-        """The connection is gone; it comes back by itself unless `disconnect` was called."""
+        """The connection is lost; the client reconnects automatically unless `disconnect` was called."""
 
     def handle_subscribed(self, instance_id: str, answer: Payload) -> None:
         """The server accepted a subscription; `answer` is its acknowledgement."""

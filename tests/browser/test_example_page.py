@@ -87,8 +87,8 @@ def test_an_error_is_logged(pages: InstancePages) -> None:
 
 def test_the_pages_lead_to_it(pages: InstancePages) -> None:
     pages.page.goto(pages.url)
-    pages.page.get_by_role("link", name="Event log").click()
-    expect(pages.page.get_by_role("heading", name="Event log")).to_be_visible()
+    pages.page.get_by_role("link", name="Client example").click()
+    expect(pages.page.get_by_role("heading", name="Client example")).to_be_visible()
 
 
 def test_as_a_file_it_says_where_it_is_served(page: Page) -> None:

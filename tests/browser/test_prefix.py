@@ -22,7 +22,7 @@ def test_everything_works_under_a_path(page: Page) -> None:
         note_requests(page, asked)
         follow_an_echo(page, "ada", home, instance)
         assert page.url.startswith(f"{home}/tasks/")
-        page.get_by_role("link", name="Event log").click()
+        page.get_by_role("link", name="Client example").click()
         expect(page.locator("#url")).to_have_value(home)
         assert [url for url in asked if not url.startswith(f"{home}/")] == []
         assert any("/team/live/socket.io/" in url for url in asked)

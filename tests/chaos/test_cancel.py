@@ -31,7 +31,7 @@ def test_a_task_that_has_not_started_is_cancelled_at_once(fast_deployment: MakeD
     assert story(deployment.events(instance, task_id)) == ["SUBMITTED", "QUEUED", "CANCELLED"]
 
 
-@pytest.mark.parametrize("manner", ["asks", "blocks", "deaf"])
+@pytest.mark.parametrize("manner", ["asks", "blocks", "unresponsive"])
 def test_a_running_task_is_cancelled_however_its_step_behaves(fast_deployment: MakeDeployment, manner: str) -> None:
     deployment = fast_deployment(lease_seconds=600)
     instance, task_id, _ = start_paused(deployment, manner)

@@ -71,7 +71,7 @@ def test_the_soft_limit_interrupts_a_blocking_step_and_fails_the_task(limited_de
 
 
 def test_the_hard_limit_kills_a_step_that_ignores_the_soft_one(limited_deployment: Deployment) -> None:
-    task, lines = end_of(limited_deployment, "paused", {"path": "/nowhere", "manner": "deaf"})
+    task, lines = end_of(limited_deployment, "paused", {"path": "/nowhere", "manner": "unresponsive"})
     assert task["error"] == {"code": "hard_time_limit", "message": "The hard time limit was exceeded"}
     assert lines == [
         *BEGINNING,

@@ -109,7 +109,7 @@ def test_a_step_that_ignores_every_request_does_not_delay_a_shutdown_for_ever(
     fast_deployment: MakeDeployment, manner: str
 ) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
-    instance, task_id, _ = start_paused(deployment, "deaf")
+    instance, task_id, _ = start_paused(deployment, "unresponsive")
     (deployment.workers[0].stop_warm if manner == "warm" else deployment.workers[0].stop_cold)()
     deployment.workers[0].wait()
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")

@@ -10,7 +10,7 @@ from tests.conformance.line import Line, Peer, expect
 
 
 def event(peer: Peer) -> None:
-    """An event is handled, and events come back, with every argument."""
+    """An event is handled, and events are returned, with every argument."""
     with peer.connected() as line:
         line.send('42["message",1,"2",{"3":[true]}]')
         expect(line.take(), '42["message-back",1,"2",{"3":[true]}]', "answer")
@@ -46,7 +46,7 @@ def event_in_main_by_name(peer: Peer) -> None:
 
 
 def binary_ack(peer: Peer) -> None:
-    """An acknowledgement may have attachments: what was sent comes back with its number."""
+    """An acknowledgement may have attachments: what was sent is returned with its number."""
     with peer.connected() as line:
         line.send(_binary("message-with-ack", "789"), b"\x01\x02\x03", b"\x04\x05\x06")
         fields = line.take_packet("462-789", 7)
@@ -114,7 +114,7 @@ def name_that_is_a_number(peer: Peer) -> None:
 
 
 def large_json(peer: Peer) -> None:
-    """A large event comes back whole."""
+    """A large event is returned unchanged."""
     _expect_back(peer, '["message",{"hello":"friend","json":[' + ",".join(['{"a":[1,"b",null]}'] * 10_000) + "]}]")
 
 
@@ -125,7 +125,7 @@ def _expect_back(peer: Peer, event: str) -> None:
 
 
 def large_binary(peer: Peer) -> None:
-    """A large attachment comes back whole."""
+    """A large attachment is returned unchanged."""
     large = bytes(range(256)) * 2000
     with peer.connected() as line:
         line.send('451-["message",{"_placeholder":true,"num":0}]', large)

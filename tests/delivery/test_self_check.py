@@ -17,7 +17,7 @@ from tests.delivery.fakes import FakeReader, FakeTransport
 from tests.harness.program import make_directory
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
-from tests.harness.silent_proxy import DeafWire, What
+from tests.harness.silent_proxy import SilentWire, What
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service
@@ -31,8 +31,8 @@ def tcp_redis(redis_binary: RedisBinary) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def wire(tcp_redis: RedisServer) -> Iterator[DeafWire]:
-    with DeafWire(tcp_redis.url) as wire:
+def wire(tcp_redis: RedisServer) -> Iterator[SilentWire]:
+    with SilentWire(tcp_redis.url) as wire:
         yield wire
 
 
@@ -94,28 +94,28 @@ def test_a_probe_comes_back_and_its_round_trip_is_measured(
 
 @pytest.mark.parametrize("what", ["all", "messages"])
 def test_a_dead_subscription_of_a_living_redis_is_detected_and_replaced(
-    new_hub: Callable[..., Hub], wire: DeafWire, what: What
+    new_hub: Callable[..., Hub], wire: SilentWire, what: What
 ) -> None:
     hub = new_hub(wire.url)
     await_state(hub, "receives")
     lost, subscribers = count("swallowtail_probes_total", outcome="lost"), wire.subscribers
-    wire.deafen(what, lasting=True)
-    await_state(hub, "deaf")
+    wire.silence(what, lasting=True)
+    await_state(hub, "not_receiving")
     assert count("swallowtail_deaf") == 1
     assert count("swallowtail_probes_total", outcome="lost") > lost
     wait_until(lambda: wire.subscribers >= subscribers + 2, "it goes on trying")
     # A new connection counts as good until its first message is missing.
-    await_state(hub, "deaf")
+    await_state(hub, "not_receiving")
     wire.heal()
     await_state(hub, "receives")
     assert count("swallowtail_deaf") == 0
 
 
-def test_one_deaf_connection_is_replaced_by_one_that_receives(new_hub: Callable[..., Hub], wire: DeafWire) -> None:
+def test_one_silent_connection_is_replaced_by_one_that_receives(new_hub: Callable[..., Hub], wire: SilentWire) -> None:
     hub = new_hub(wire.url, deaf_after=0.2)
     await_state(hub, "receives")
     subscribers, lost = wire.subscribers, count("swallowtail_probes_total", outcome="lost")
-    wire.deafen("messages")
+    wire.silence("messages")
     wait_until(lambda: count("swallowtail_probes_total", outcome="lost") > lost, "it notices")
     await_state(hub, "receives")
     assert wire.subscribers > subscribers
@@ -146,7 +146,9 @@ def test_a_redis_that_pauses_its_clients_is_away_and_its_messages_arrive_again(
     await_state(hub, "receives")
 
 
-def test_killed_connections_are_replaced_and_never_deaf(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
+def test_killed_connections_are_replaced_and_never_silent(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
     hub = new_hub(redis_server.url)
     await_state(hub, "receives")
     reconnects = count("swallowtail_redis_reconnects_total")
@@ -173,16 +175,16 @@ def test_a_redis_that_is_gone_is_away_and_its_messages_arrive_when_it_is_back(
 
 
 def test_what_others_publish_to_the_probes_channel_proves_nothing(
-    new_hub: Callable[..., Hub], wire: DeafWire, tcp_redis: RedisServer
+    new_hub: Callable[..., Hub], wire: SilentWire, tcp_redis: RedisServer
 ) -> None:
     hub = new_hub(wire.url)
     await_state(hub, "receives")
     channel = hub.subscriber.own
-    wire.deafen("all", lasting=True)
-    await_state(hub, "deaf")
+    wire.silence("all", lasting=True)
+    await_state(hub, "not_receiving")
     for message in (b"", b"x", b"0", b"999999", b"\xff"):
         hub.router.receive(channel, message)
-    assert hub.self_check.state.state == "deaf"
+    assert hub.self_check.state.state == "not_receiving"
     with tcp_redis.client() as client:
         assert client.publish(channel, b"1") >= 1
-    assert hub.self_check.state.state == "deaf"
+    assert hub.self_check.state.state == "not_receiving"

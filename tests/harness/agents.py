@@ -31,7 +31,7 @@ class PausedInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str
-    #: `asks`: calls check() as it should; `blocks`: sleeps in one piece; `deaf`: swallows every interrupt as well;
+    #: `asks`: calls check() as it should; `blocks`: sleeps in one piece; `unresponsive`: swallows every interrupt;
     #: `tidies`: sleeps in one piece, and returns what it has when its worker stops.
     manner: str = "asks"
 
@@ -59,11 +59,11 @@ def wait(ctx: Context, task_input: PausedInput) -> str:
             except WorkerStopping:
                 return "tidied up"
         else:
-            _sleep_deaf()
+            _sleep_unresponsive()
     return "open"
 
 
-def _sleep_deaf() -> None:
+def _sleep_unresponsive() -> None:
     until = time.monotonic() + 3600
     while time.monotonic() < until:
         with contextlib.suppress(BaseException):  # an agent that cannot be interrupted

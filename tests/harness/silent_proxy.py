@@ -18,21 +18,21 @@ from tests.harness.proxy import CHUNK, Proxy
 What = Literal["all", "messages"]
 
 
-class DeafWire(Proxy):
+class SilentWire(Proxy):
     """Stands before a Redis that listens on a port. `subscribers` counts the connections so far."""
 
     def __init__(self, redis_url: str) -> None:
         target = urlsplit(redis_url)
         self.subscribers = 0
-        self._deaf: dict[int, What] = {}
+        self._silenced: dict[int, What] = {}
         self._lasting: What | None = None
         super().__init__((target.hostname or "127.0.0.1", target.port or 6379))
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def deafen(self, what: What = "all", *, lasting: bool = False) -> None:
+    def silence(self, what: What = "all", *, lasting: bool = False) -> None:
         """Swallow what the present subscribers are sent from now on; with `lasting`, those to come too."""
         with self._lock:
-            self._deaf = dict.fromkeys(range(1, self.subscribers + 1), what)
+            self._silenced = dict.fromkeys(range(1, self.subscribers + 1), what)
             self._lasting = what if lasting else None
 
     def heal(self) -> None:
@@ -61,8 +61,8 @@ class DeafWire(Proxy):
 
     def _pass(self, sent: bytes, number: list[int]) -> bytes:
         with self._lock:
-            what = self._deaf.get(number[0], self._lasting) if number else None
-        # A new subscriber gets the answer to its subscription in any case: it is the silence after it that is deafness.
+            what = self._silenced.get(number[0], self._lasting) if number else None
+        # A new subscriber gets the answer to its subscription in any case: it is the silence after it that is tested.
         if what is None or (what == "messages" and b"\r\nmessage\r\n" not in sent) or b"\r\nsubscribe\r\n" in sent:
             return sent
         return b""

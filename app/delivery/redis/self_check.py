@@ -17,12 +17,12 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.redis.connection import connect
-from swallowtail.app.delivery.metrics import DEAF, PROBE_SECONDS, PROBES
+from swallowtail.app.delivery.metrics import NOT_RECEIVING, PROBE_SECONDS, PROBES
 from swallowtail.app.delivery.redis.subscriber import Subscriber
 
 log = structlog.get_logger(__name__)
 
-State = Literal["waiting", "receives", "deaf", "away"]
+State = Literal["waiting", "receives", "not_receiving", "away"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,9 @@ class SelfCheck:
         # The new connection gets as much time as this one had.
         self._forget_pending()
         PROBES.labels("lost").inc()
-        self._set_state("deaf", "Redis accepts messages, but none comes back; the subscription is replaced")
-        log.warning("deaf", seconds=round(silence, 1))
-        self._subscriber.renew(f"deaf for {silence:.1f} s")
+        self._set_state("not_receiving", "Redis accepts messages, but none comes back; the subscription is replaced")
+        log.warning("not_receiving", seconds=round(silence, 1))
+        self._subscriber.renew(f"not receiving for {silence:.1f} s")
 
     def _forget_pending(self) -> None:
         with self._lock:
@@ -132,4 +132,4 @@ class SelfCheck:
     def _set_state(self, state: State, detail: str) -> None:
         if self.state.state != state:
             self.state = RedisState(state, time.monotonic(), detail)
-        DEAF.set(state == "deaf")
+        NOT_RECEIVING.set(state == "not_receiving")

@@ -83,7 +83,7 @@ class UnsettledUses:
         with self._lock:
             now = self._clock()
             if now >= self._until:
-                # Uses older than the period of the rate count no more.
+                # Uses older than the period of the rate no longer count.
                 self._numbers.clear()
                 self._until = now + self.bucket.rate.get_expiry()
             number = self._numbers.pop(key, 0) + 1

@@ -36,7 +36,7 @@ class MessageLimits:
         self._callers: dict[str, tuple[Actor, str]] = {}
 
     def check(self, sid: str, event: str) -> None:
-        """Count a message. Raises TooFast; disconnects a client that goes on regardless."""
+        """Count a message. Raises TooFast; disconnects a client that keeps sending."""
         actor, address = self._callers.get(sid, (ANONYMOUS, ""))
         if not self._limits.applies_to(address):
             return
@@ -49,7 +49,7 @@ class MessageLimits:
         LIMITED.labels("message").inc()
         self._refused[sid] += 1
         if self._refused[sid] == self._flood_limit:
-            log.info("flood_ended", sid=sid)
+            log.info("flooding_client_disconnected", sid=sid)
             self._server.start_background_task(self._server.disconnect, sid)
         raise TooFast("too many messages in this time", retry_after=wait)
 

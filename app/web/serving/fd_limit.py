@@ -23,6 +23,6 @@ def raise_limit(connections: int) -> None:
             soft = raised
         except (ValueError, OSError) as error:
             # Some systems have a limit below the one that they report.
-            log.debug("descriptors_not_raised", reason=str(error))
+            log.debug("file_limit_not_raised", reason=str(error))
     if soft != resource.RLIM_INFINITY and soft < needed:
-        log.warning("descriptors_scarce", connections=max(0, soft - SPARE), max_connections=connections)
+        log.warning("file_limit_low", connections=max(0, soft - SPARE), max_connections=connections)

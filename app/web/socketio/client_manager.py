@@ -31,7 +31,7 @@ from swallowtail.app.web.engineio.packets import RESERVED
 log = structlog.get_logger(__name__)
 
 #: Events that only the server sends, on other channels; under strict delivery nothing else may use their names here.
-OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
+SERVER_EVENTS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
 #: Members of another program's emit that count; a callback does not, since the server would have to answer it.
 _EMIT_MEMBERS = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 
@@ -55,7 +55,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         """Raises SettingsError if a foreign event has a reserved name, or the signing key is missing."""
         super().__init__(settings.redis, channel=settings.socketio_channel)
         self._settings = settings
-        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
+        self._signer = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._foreign = _read_names(settings.foreign_events)
         #: The rooms of each connection: the stock manager would search all rooms for them.
         self._rooms_of: dict[str, set[str | None]] = {}
@@ -77,7 +77,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
 
     def verify(self, data: bytes) -> Any:
         """Return the JSON of a message from Redis, or its allowed members; None to ignore the message."""
-        content = self._voucher.unwrap(self.channel, data)
+        content = self._signer.unwrap(self.channel, data)
         if content is not None:
             return content
         try:
@@ -93,7 +93,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         return None
 
     def _handle_emit(self, message: Any) -> None:
-        if self._voucher.is_strict and message.get("event") in OURS:
+        if self._signer.is_strict and message.get("event") in SERVER_EVENTS:
             log.warning("foreign_emit_refused", name=message["event"])
             return
         try:
@@ -104,7 +104,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
             log.warning("foreign_emit_not_sent", name=message.get("event"), room=message.get("room"), reason=reason)
 
     def _publish(self, data: Any) -> None:
-        if not self._voucher.is_strict:
+        if not self._signer.is_strict:
             super()._publish(data)
             return
         if not self._subscriber.is_connected:
@@ -113,7 +113,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         if not self.connected:
             self._redis_connect()
         try:
-            self.redis.publish(self.channel, self._voucher.wrap(self.channel, self.json.dumps(data).encode()))
+            self.redis.publish(self.channel, self._signer.wrap(self.channel, self.json.dumps(data).encode()))
         except (redis.RedisError, OSError) as error:
             log.warning("message_queue_publish_failed", reason=str(error))
 
@@ -173,7 +173,7 @@ def _read(data: bytes) -> Any:
 
 def _read_names(listed: str) -> frozenset[str]:
     names = frozenset(filter(None, (name.strip() for name in listed.split(","))))
-    if wrong := sorted(names & (OURS | RESERVED)):
+    if wrong := sorted(names & (SERVER_EVENTS | RESERVED)):
         message = f"SWALLOWTAIL_FOREIGN_EVENTS: {wrong[0]} is reserved"
         raise SettingsError(message, field="SWALLOWTAIL_FOREIGN_EVENTS")
     return names

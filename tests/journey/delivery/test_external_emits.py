@@ -117,7 +117,7 @@ def test_one_process_disconnects_a_client_of_another(deployment: Deployment) -> 
         client.wait_until(is_out, "the client is disconnected")
 
 
-def test_a_message_that_makes_no_sense_does_not_deafen_the_queue(deployment: Deployment) -> None:
+def test_a_message_that_makes_no_sense_does_not_stop_the_queue(deployment: Deployment) -> None:
     web = deployment.start_web()
     author = Author(deployment)
     with Recorder(web.url) as client, deployment.redis.client() as server:

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous
 from tests.harness.recorder import Recorder
-from tests.harness.silent_proxy import DeafWire, What
+from tests.harness.silent_proxy import SilentWire, What
 from tests.harness.waiting import wait_until
 from tests.journey.event_writer import Author
 
@@ -33,7 +33,7 @@ def test_a_process_with_a_silent_subscription_recovers_and_catches_up(
     new_deployment: Callable[..., Deployment], mode: str, what: What
 ) -> None:
     deployment = new_deployment(tcp=True)
-    with DeafWire(deployment.redis.url) as wire:
+    with SilentWire(deployment.redis.url) as wire:
         web = deployment.start_web(env={**RARE, "redis_url": wire.url, "async_mode": mode})
         author = Author(deployment)
 
@@ -46,7 +46,7 @@ def test_a_process_with_a_silent_subscription_recovers_and_catches_up(
             client.subscribe(author.instance_id)
             author.play()
             client.wait_until(lambda: len(client.events()) == 8, "events are received")
-            wire.deafen(what, lasting=True)
+            wire.silence(what, lasting=True)
             author.play()
             wait_until(lambda: "none comes back" in redis()["detail"], "it reports the silence", seen=redis)
             if what == "messages":

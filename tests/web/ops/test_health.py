@@ -14,7 +14,7 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.tables.tasks import Outbox
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
-from tests.harness.silent_proxy import DeafWire
+from tests.harness.silent_proxy import SilentWire
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import Json, WebApp, expect_json
 
@@ -95,7 +95,7 @@ def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_serv
 @pytest.mark.service
 def test_a_process_that_receives_nothing_reports_it(tmp_path: Path, redis_binary: RedisBinary) -> None:
     redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
-    with redis.start(), DeafWire(redis.url) as wire:
+    with redis.start(), SilentWire(redis.url) as wire:
         options = make_settings(var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
         web_app = WebApp(options.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
         announce(web_app.rt.db, "worker", [], interval=10_000)
@@ -104,7 +104,7 @@ def test_a_process_that_receives_nothing_reports_it(tmp_path: Path, redis_binary
             wait_until(
                 lambda: web_app.web.hub.self_check.state.state == "receives", "the hub receives its own messages"
             )
-            wire.deafen("messages", lasting=True)
+            wire.silence("messages", lasting=True)
 
             def reason() -> str:
                 body = expect_json(web_app.client.get("/readyz"))

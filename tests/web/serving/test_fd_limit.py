@@ -43,4 +43,4 @@ def test_a_limit_that_suffices_is_left_alone() -> None:
 def test_where_the_system_forbids_it_the_highest_limit_is_set_and_the_log_says_how_many_connections_fit() -> None:
     limits, logged = raise_in_process(128, 512, 500)
     assert limits == [512, 512]
-    assert logged == [{"connections": 256, "max_connections": 500, "event": "descriptors_scarce"}]
+    assert logged == [{"connections": 256, "max_connections": 500, "event": "file_limit_low"}]

@@ -12,7 +12,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.web.engineio.packets import RESERVED
-from swallowtail.app.web.socketio.client_manager import OURS, ClientManager
+from swallowtail.app.web.socketio.client_manager import SERVER_EVENTS, ClientManager
 from tests.harness.settings import make_settings
 
 KEY, OTHER = "k" * 40, "o" * 40
@@ -39,7 +39,10 @@ def test_an_emit_of_a_configured_name_is_accepted_without_its_callback() -> None
 @pytest.mark.parametrize(
     "message",
     [
-        *({**EMIT, "event": name} for name in (*sorted(OURS | RESERVED), "other", "", None, ["note"], {"note": 1})),
+        *(
+            {**EMIT, "event": name}
+            for name in (*sorted(SERVER_EVENTS | RESERVED), "other", "", None, ["note"], {"note": 1})
+        ),
         *(
             {**EMIT, "method": method, "sid": "s", "id": 1, "args": []}
             for method in ("disconnect", "close_room", "enter_room", "leave_room", "callback", "fly", None, ["emit"])
@@ -90,7 +93,7 @@ def test_without_strict_delivery_every_message_is_accepted() -> None:
         assert json.loads(manager.verify(sign(message))) == message
 
 
-@pytest.mark.parametrize("name", sorted(OURS | RESERVED))
+@pytest.mark.parametrize("name", sorted(SERVER_EVENTS | RESERVED))
 def test_a_reserved_name_cannot_be_configured(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is reserved") as refused:
         ClientManager(strict_settings(foreign_events=f"note,{name}"))
