@@ -34,7 +34,7 @@ class Arrivals:
 
 
 @dataclass(slots=True)
-class Reading:
+class ReceivedEvents:
     """The events that a client received after number `last`, in order, and when each was sent and received."""
 
     last: int
@@ -58,9 +58,9 @@ class Reading:
         return [moment - sent for moment, sent in times if moment is not None]
 
 
-def read(arrivals: Arrivals, last: int) -> Reading:
+def read(arrivals: Arrivals, last: int) -> ReceivedEvents:
     """Parse what a client received whose last event was number `last`."""
-    reading = Reading(last)
+    reading = ReceivedEvents(last)
     text = b"".join(arrivals.pieces)
     ends = list(accumulate(map(len, arrivals.pieces)))
     for mark in MARK.finditer(text):

@@ -31,7 +31,7 @@ class Phase(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Client:
+class LoadClient:
     """A connection and its position: `head` and `epoch` in our log, `pid` and `offset` in Node."""
 
     room: str

@@ -77,7 +77,7 @@ class Sender(ABC):
         return {}
 
 
-class Ours(Sender):
+class SwallowtailSender(Sender):
     """Commits events to the log of each room and publishes them, as a worker does."""
 
     def __init__(self, rooms: range) -> None:
@@ -111,7 +111,7 @@ class Ours(Sender):
         self.runtime.broadcast.publish(events)
 
 
-class Stock(Sender):
+class StockSender(Sender):
     """Emits through python-socketio's Redis manager, as its documentation recommends for external processes."""
 
     def __init__(self, rooms: range) -> None:
@@ -125,7 +125,7 @@ class Stock(Sender):
                 self.manager.emit(TASK_UPDATE, make_payload(room, number), room=f"room-{room}")
 
 
-class Bare(Sender):
+class BareSender(Sender):
     """Publishes finished packets."""
 
     def __init__(self, rooms: range) -> None:
@@ -140,7 +140,7 @@ class Bare(Sender):
                 self.redis.publish(f"bare:room-{room}", packet)
 
 
-SYSTEMS: dict[str, type[Sender]] = {"ours": Ours, "stock": Stock, "bare": Bare}
+SYSTEMS: dict[str, type[Sender]] = {"ours": SwallowtailSender, "stock": StockSender, "bare": BareSender}
 
 
 def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> None:

@@ -25,8 +25,8 @@ import sys
 import time
 from typing import Any
 
-from bench.arrivals import SIGN, Commits, Reading, percentile, read
-from bench.client import PING, PONG, Client, Phase, frame
+from bench.arrivals import SIGN, Commits, ReceivedEvents, percentile, read
+from bench.client import PING, PONG, LoadClient, Phase, frame
 
 #: Sockets that are handled in one iteration.
 AT_ONCE = 1024
@@ -39,21 +39,21 @@ class Load:
 
     def __init__(self) -> None:
         self.poller = select.epoll()
-        self.clients: list[Client] = []
-        self.by_fd: dict[int, Client] = {}
+        self.clients: list[LoadClient] = []
+        self.by_fd: dict[int, LoadClient] = {}
         self.port = 0
         self.ready = 0
         self.opening = 0
         self.signs = 0
         #: By client, in the order of `clients`.
-        self.readings: list[Reading] = []
+        self.readings: list[ReceivedEvents] = []
         self.buffer = bytearray(1 << 18)
         self.view = memoryview(self.buffer)
 
     def connect(self, clients: int, rooms: int | list[str], window: int) -> dict[str, Any]:
         """Open clients until all are subscribed; `rooms` is the number of rooms, or their names."""
         names = [f"room-{place}" for place in range(rooms)] if isinstance(rooms, int) else rooms
-        self.clients = [Client(names[place % len(names)]) for place in range(clients)]
+        self.clients = [LoadClient(names[place % len(names)]) for place in range(clients)]
         used = _cpu()
         answer = self._open_all(window)
         self._store_positions()
@@ -72,7 +72,7 @@ class Load:
                 last_ready, last_news = self.ready, time.monotonic()
         return {"seconds": time.monotonic() - began, "connected": self.ready}
 
-    def _open(self, client: Client) -> None:
+    def _open(self, client: LoadClient) -> None:
         client.open(self.port)
         self.by_fd[client.sock.fileno()] = client
         self.poller.register(client.sock.fileno(), select.EPOLLOUT)
@@ -104,14 +104,14 @@ class Load:
             if client.phase is not live and client.advance(piece):
                 self.ready += 1
 
-    def _send_upgrade(self, client: Client) -> None:
+    def _send_upgrade(self, client: LoadClient) -> None:
         if client.send_upgrade(self.port):
             self.poller.modify(client.sock.fileno(), select.EPOLLIN)
         else:
             self._lose(client)
             self._open(client)
 
-    def _lose(self, client: Client) -> None:
+    def _lose(self, client: LoadClient) -> None:
         fd = client.sock.fileno()
         self.poller.unregister(fd)
         del self.by_fd[fd]
@@ -124,7 +124,7 @@ class Load:
             self._read(client)
         self.signs = 0
 
-    def _read(self, client: Client) -> Reading:
+    def _read(self, client: LoadClient) -> ReceivedEvents:
         reading = read(client.arrivals, client.last)
         client.arrivals.clear()
         client.last, client.offset = reading.last, reading.offset or client.offset

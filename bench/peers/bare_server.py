@@ -34,7 +34,7 @@ HELLO = (
 JOINED, SUBSCRIBED = frame(b'40{"sid":"bare"}'), frame(b'430[{"ok":true}]')
 
 
-class Server:
+class BareServer:
     """Sockets by room, in one loop with the Redis that is listened to."""
 
     def __init__(self, port: int, redis_url: str) -> None:
@@ -100,4 +100,4 @@ class Server:
 
 
 if __name__ == "__main__":
-    Server(int(os.environ["BENCH_PORT"]), os.environ["BENCH_REDIS"]).serve()
+    BareServer(int(os.environ["BENCH_PORT"]), os.environ["BENCH_REDIS"]).serve()

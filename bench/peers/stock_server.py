@@ -17,7 +17,7 @@ app = Flask(__name__)
 socketio = SocketIO(
     app,
     async_mode="eventlet",
-    # Without the limit raised, 200 clients that subscribe at once leave its listener without messages ("Too many connections").
+    # With the default limit, 200 clients that subscribe at once end its listener ("Too many connections").
     message_queue=os.environ["BENCH_REDIS"] + "?max_connections=20000",
     http_compression=False,
 )

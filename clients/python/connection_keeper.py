@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .log_position import Payload
-from .socket_connection import Connection, ConnectionFailed, Receive, Refused
+from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnection
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ class Listener:
     """The functions that a keeper calls, from its threads."""
 
     #: A connection brought a message; the message `connect` is the first one.
-    received: Callable[[Connection, str, Payload], None]
+    received: Callable[[ServerConnection, str, Payload], None]
     #: A connection has ended, or could not be opened; the text is the reason.
-    lost: Callable[[Connection, str], None]
+    lost: Callable[[ServerConnection, str], None]
     #: The server refuses this client, and the keeper stops.
     refused: Callable[[Refused], None]
 
@@ -52,7 +52,7 @@ class ConnectionKeeper:
         get_address: Callable[[], tuple[str, Payload | None]],
         token: Token | None,
         times: Times,
-        make_connection: Callable[[Receive], Connection],
+        make_connection: Callable[[Receive], ServerConnection],
         listener: Listener,
     ) -> None:
         """Prepare a keeper; `get_address` returns the server's URL and what the handshake shows besides the token."""
@@ -65,7 +65,7 @@ class ConnectionKeeper:
         #: The server accepted a connection of this client before.
         self.was_accepted = False
         #: The connection that is being opened or used; messages of older ones are ignored.
-        self.latest: Connection | None = None
+        self.latest: ServerConnection | None = None
         #: Seconds after which a server that restarts expects this client again.
         self._reconnect_in: float | None = None
 

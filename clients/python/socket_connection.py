@@ -28,7 +28,7 @@ class ConnectionFailed(Exception):
     """The server could not be reached in time, or refuses this client."""
 
 
-class Connection(Protocol):
+class ServerConnection(Protocol):
     """One connection to the server, from `open` to its end; tests have one of their own."""
 
     def open(self, url: str, auth: Payload | None, timeout: float) -> None:
@@ -86,7 +86,7 @@ class SocketConnection:
         self._socket.on("*", lambda name, payload=None, *_: receive(name, payload if payload is not None else {}))
 
     def open(self, url: str, auth: Payload | None, timeout: float) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         try:
             self._socket.connect(url, auth=auth, transports=["websocket"], wait_timeout=timeout)
         except socketio.exceptions.ConnectionError as fault:
@@ -94,12 +94,12 @@ class SocketConnection:
             raise (Refused if self._socket.failed_namespaces else ConnectionFailed)(str(fault)) from fault
 
     def emit(self, name: str, payload: Payload, answer: Callable[..., None] | None = None) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         with suppress(socketio.exceptions.BadNamespaceError):
             self._socket.emit(name, payload, callback=answer)
 
     def wait(self) -> str:
-        """See Connection."""
+        """See ServerConnection."""
         # The library reports no end that comes while `open` returns, so its state is checked as well.
         while not self._ended.wait(1.0) and self._socket.eio.state == "connected":
             pass
@@ -107,7 +107,7 @@ class SocketConnection:
         return self._reason
 
     def close(self) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         self._socket.disconnect()
 
     def _end(self, reason: str = "") -> None:

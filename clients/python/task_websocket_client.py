@@ -25,7 +25,7 @@ from collections.abc import Callable
 from .connection_keeper import ConnectionKeeper, Listener, Times, Token
 from .handlers import Handlers, State, notify
 from .log_position import LogPosition, Payload, Since
-from .socket_connection import Connection, ConnectionFailed, Receive, Refused, SocketConnection
+from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnection, SocketConnection
 from .subscription_book import SubscriptionBook
 from .work_queue import WorkQueue
 
@@ -44,7 +44,7 @@ class TaskWebSocketClient(Handlers):
         answer_within: float = 10.0,
         retry_after: float = 0.1,
         retry_at_most: float = 5.0,
-        make_connection: Callable[[Receive], Connection] = SocketConnection,
+        make_connection: Callable[[Receive], ServerConnection] = SocketConnection,
     ) -> None:
         """Prepare a client of the server at `url`; the handshake shows `auth`; times are seconds.
 
@@ -68,7 +68,7 @@ class TaskWebSocketClient(Handlers):
         self._state: State = "offline"
         self._positions: dict[str, Since | None] = {}
         # Only the thread of the queue uses these.
-        self._connection: Connection | None = None
+        self._connection: ServerConnection | None = None
         self._book = SubscriptionBook(self, times, self._emit, post, self._settle)
 
     # --- Methods to call ----------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class TaskWebSocketClient(Handlers):
 
     # --- The thread of the queue --------------------------------------------------------------------------------------
 
-    def _receive(self, connection: Connection, name: str, payload: Payload) -> None:
+    def _receive(self, connection: ServerConnection, name: str, payload: Payload) -> None:
         if name == "connect":
             self._begin(connection)
         elif connection is not self._connection:
@@ -183,7 +183,7 @@ class TaskWebSocketClient(Handlers):
         elif name in ("task_update", "execution_step", "subscribed", "head", "skip", "reset"):
             self._book.receive(name, payload)
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: ServerConnection) -> None:
         if connection is not self._keeper.latest or self._keeper.is_stopping:
             return
         self._connection = connection
@@ -191,7 +191,7 @@ class TaskWebSocketClient(Handlers):
         self._book.subscribe_all()
         self._settle()
 
-    def _end(self, connection: Connection, reason: str) -> None:
+    def _end(self, connection: ServerConnection, reason: str) -> None:
         if connection is not self._connection:
             return
         self._connection = None
@@ -211,7 +211,7 @@ class TaskWebSocketClient(Handlers):
             self._refusal = refusal
             self._changed.notify_all()
 
-    def _show_token(self, connection: Connection, token: str) -> None:
+    def _show_token(self, connection: ServerConnection, token: str) -> None:
         if connection is self._connection:
             self._emit("refresh_token", {"token": token})
 

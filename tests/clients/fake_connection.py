@@ -22,7 +22,7 @@ class FakeConnection:
         self._answers: list[Callable[..., None] | None] = []
 
     def open(self, url: str, auth: Payload | None, timeout: float) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         fault = self._server.faults.pop(0) if self._server.faults else None
         if fault is not None:
             raise fault
@@ -31,16 +31,16 @@ class FakeConnection:
         self.say("connected", {"message": "Connected"})
 
     def emit(self, name: str, payload: Payload, answer: Callable[..., None] | None = None) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         self.sent.append((name, payload))
         self._answers.append(answer)
 
     def wait(self) -> str:
-        """See Connection."""
+        """See ServerConnection."""
         return self._end.get()
 
     def close(self) -> None:
-        """See Connection."""
+        """See ServerConnection."""
         self.lose("client disconnect")
 
     def say(self, name: str, payload: Payload) -> None:

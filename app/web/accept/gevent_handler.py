@@ -22,7 +22,7 @@ def make_gevent_handler(handler: type[Any], deadlines: ReadDeadlines, send_timeo
 def _with_send_timeout(handler: type[Any], seconds: float) -> type[Any]:
     """Disconnect a client that reads nothing for so many seconds; the other servers do so by themselves."""
 
-    class Handler(handler):  # type: ignore[misc] # the library has no types
+    class TimeoutHandler(handler):  # type: ignore[misc] # the library has no types
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.socket.settimeout(seconds)
@@ -32,11 +32,11 @@ def _with_send_timeout(handler: type[Any], seconds: float) -> type[Any]:
             for start in range(0, len(data), _WRITE_SIZE):
                 super()._sendall(data[start : start + _WRITE_SIZE])
 
-    return Handler
+    return TimeoutHandler
 
 
 def _with_deadlines(handler: type[Any], deadlines: ReadDeadlines) -> type[Any]:
-    class Handler(InputTracking, handler):  # type: ignore[misc] # the library has no types
+    class DeadlineHandler(InputTracking, handler):  # type: ignore[misc] # the library has no types
         rfile: Any
         has_served = False
 
@@ -72,4 +72,4 @@ def _with_deadlines(handler: type[Any], deadlines: ReadDeadlines) -> type[Any]:
             environ[SOCKET], environ[HANDLED] = self.socket, partial(setattr, self, "close_connection", True)
             return environ
 
-    return Handler
+    return DeadlineHandler

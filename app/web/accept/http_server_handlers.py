@@ -25,7 +25,7 @@ def make_eventlet_handler(
     `end_http` makes the server expect no further request; `on_close` gets the address of each ended connection.
     """
 
-    class Handler(_guard_handler(handler, deadlines)):  # type: ignore[misc] # made at run time
+    class EventletHandler(_guard_handler(handler, deadlines)):  # type: ignore[misc] # made at run time
         def __init__(self, state: Any, server: Any) -> None:
             try:
                 super().__init__(state, server)
@@ -38,13 +38,13 @@ def make_eventlet_handler(
             environ[SOCKET], environ[HANDLED] = self.connection, end_http
             return environ
 
-    return Handler
+    return EventletHandler
 
 
 def make_werkzeug_handler(deadlines: ReadDeadlines, keepalive: float) -> type[WSGIRequestHandler]:
     """Return a handler that logs no requests, for an application that `report_responses` wraps."""
 
-    class Handler(_guard_handler(WSGIRequestHandler, deadlines)):  # type: ignore[misc] # made at run time
+    class WerkzeugHandler(_guard_handler(WSGIRequestHandler, deadlines)):  # type: ignore[misc] # made at run time
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = keepalive
@@ -70,7 +70,7 @@ def make_werkzeug_handler(deadlines: ReadDeadlines, keepalive: float) -> type[WS
         def log_request(self, code: object = "-", size: object = "-") -> None:
             """Log nothing: the metrics count requests."""
 
-    return Handler
+    return WerkzeugHandler
 
 
 def report_responses(app: Any) -> Any:

@@ -1,7 +1,7 @@
 """Serves websockets without python-engineio's queues and threads, behind the interface that python-socketio expects.
 
-python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and python-socketio
-gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep the library's class.
+python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `WebSocketConnection`, and
+python-socketio gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep the library's class.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swallowtail.app.web.engineio.packets import CLIENT_TYPES, SharedFrame, Text
 from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
-from swallowtail.app.web.websocket.connection import Connection
+from swallowtail.app.web.websocket.connection import WebSocketConnection
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import BINARY, INVALID_TEXT, TEXT, pack
 from swallowtail.app.web.websocket.handshake import UpgradeRequest, accept_key
@@ -49,7 +49,7 @@ def is_usable() -> bool:
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types
     """An Engine.IO socket that is a websocket from the start."""
 
-    def __init__(self, engine: FastEngine, sid: str, connect: Callable[[FastSocket], Connection]) -> None:
+    def __init__(self, engine: FastEngine, sid: str, connect: Callable[[FastSocket], WebSocketConnection]) -> None:
         # Without the library's, which would create a queue.
         self.engine = engine
         self.server = engine.eio
@@ -196,7 +196,7 @@ class FastEngine:
         """Serve a websocket on a socket whose request has been read."""
         sid = self.eio.generate_id()
         connect = partial(
-            Connection,
+            WebSocketConnection,
             self.loop,
             sock,
             max_message=self._settings.max_opening_bytes,

@@ -1,4 +1,4 @@
-"""Sends messages to a client through python-engineio's queue, with the interface of our own `Connection`."""
+"""Sends messages to a client through python-engineio's queue, with the interface of our own `WebSocketConnection`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from engineio.exceptions import EngineIOError
 
 from swallowtail.app.web.engineio.sessions import Sessions
-from swallowtail.app.web.websocket.batch import Batch
+from swallowtail.app.web.websocket.batch import FrameBatch
 
 
 class StockConnection:
@@ -29,7 +29,7 @@ class StockConnection:
         session = self._eio.sockets.get(self._eio_sid)
         return session is None or session.queue.qsize() < self._limit
 
-    def offer(self, batch: Batch) -> int:
+    def offer(self, batch: FrameBatch) -> int:
         """Queue messages as far as there is room; return how many. A closed session takes all."""
         session = self._eio.sockets.get(self._eio_sid)
         if session is None or session.closed:

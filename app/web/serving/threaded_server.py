@@ -28,7 +28,7 @@ from swallowtail.app.web.websocket.event_loop import EventLoop
 log = structlog.get_logger(__name__)
 
 
-class _Server(ThreadedWSGIServer):
+class _ThreadedServer(ThreadedWSGIServer):
     daemon_threads = True
 
     def __init__(self, settings: Settings, app: Any, handler: Any, fd: int, served: ServedConnections) -> None:
@@ -72,7 +72,7 @@ def serve(listener: socket.socket, loop: EventLoop | None, app: Flask, settings:
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
     served = ServedConnections(web.limits, deadlines)
     handler = make_werkzeug_handler(deadlines, KEEPALIVE)
-    server = _Server(settings, report_responses(app), handler, listener.fileno(), served)
+    server = _ThreadedServer(settings, report_responses(app), handler, listener.fileno(), served)
     close = start_acceptor(listener, loop, None, server.dispatch, served, web.limits, settings, _start_thread)
     threading.Thread(target=deadlines.run, args=(time.sleep,), name="read deadlines", daemon=True).start()
 

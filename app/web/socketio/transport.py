@@ -1,7 +1,7 @@
 """Stop 12 of 12: Sends delivery's messages to the Socket.IO clients of this process.
 
-Nothing here goes through Redis, and nothing blocks. A client with a `Connection` is written to directly. For the others
-(long polling, and servers other than eventlet's) a message goes into the library's queue, which the library writes out.
+Nothing here goes through Redis, and nothing blocks. A client with a `WebSocketConnection` is written to directly. For
+the others (long polling, and servers other than eventlet's) a message goes into the library's queue.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame, frame_ack, frame_event
 from swallowtail.app.web.engineio.sessions import NAMESPACE, Sessions
 from swallowtail.app.web.engineio.stock_connection import StockConnection
-from swallowtail.app.web.websocket.batch import Batch
-from swallowtail.app.web.websocket.connection import Connection
+from swallowtail.app.web.websocket.batch import FrameBatch
+from swallowtail.app.web.websocket.connection import WebSocketConnection
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
 
 
@@ -39,7 +39,7 @@ class SocketTransport:
         payload: Mapping[str, Any] = PacketJson.loads(cast("TextFrame", frame).data[1:])[1]
         return payload
 
-    def line(self, client: str) -> Connection | StockConnection:
+    def line(self, client: str) -> WebSocketConnection | StockConnection:
         """Return the connection through which messages reach a client."""
         eio_sid = self._sessions.find_id(client) or ""
         session = self._sessions.find(eio_sid)
@@ -49,7 +49,7 @@ class SocketTransport:
 
     def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
         """Send the same messages to all clients; return those that took fewer, with the number each took."""
-        batch = Batch(cast("Sequence[TextFrame]", frames))
+        batch = FrameBatch(cast("Sequence[TextFrame]", frames))
         data, size, count = batch.data, batch.size, batch.count
         short = []
         for client in clients:

@@ -14,7 +14,7 @@ class FramedMessage(Protocol):
     wire: bytes
 
 
-class Batch:
+class FrameBatch:
     """Messages that leave in one write. Their bytes are joined once for all clients."""
 
     __slots__ = ("_ends", "count", "data", "frames", "size")

@@ -30,7 +30,7 @@ class ConnectionOwner(Protocol):
         """Handle that the client takes messages again."""
 
 
-class Connection(SendQueue):
+class WebSocketConnection(SendQueue):
     """A client's websocket."""
 
     __slots__ = (

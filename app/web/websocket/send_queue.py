@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from swallowtail.app.web.websocket.batch import Batch
+from swallowtail.app.web.websocket.batch import FrameBatch
 from swallowtail.app.web.websocket.event_loop import READ, WRITE, EventLoop
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, OutgoingBudget, Piece
 
@@ -21,7 +21,7 @@ OPEN, CLOSING, CLOSED = range(3)
 
 
 class SendQueue:
-    """The sending half of a `Connection`. While `can_send` is true, nothing waits and `send` may be called directly."""
+    """The sending half of a `WebSocketConnection`. While `can_send` is true, `send` may be called directly."""
 
     __slots__ = (
         "_budget", "_corked", "_events", "_fd", "_held", "_loop", "_max_waiting", "_out", "_sock", "_state",
@@ -66,7 +66,7 @@ class SendQueue:
         if not self._corked:
             self.flush()
 
-    def offer(self, batch: Batch) -> int:
+    def offer(self, batch: FrameBatch) -> int:
         """Send what the socket takes; return how many messages are out. A closed connection takes all."""
         if self._state != OPEN:
             return batch.count
@@ -83,7 +83,7 @@ class SendQueue:
             return batch.count
         return batch.count if sent == batch.size else self.keep_rest(batch, sent)
 
-    def keep_rest(self, batch: Batch, sent: int) -> int:
+    def keep_rest(self, batch: FrameBatch, sent: int) -> int:
         """Queue the rest of the message that was cut after `sent` bytes; return how many messages are out."""
         out, rest = batch.cut(sent)
         if rest is not None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from swallowtail.app.web.engineio.packets import TextFrame
-from swallowtail.app.web.websocket.batch import Batch
-from swallowtail.app.web.websocket.connection import Connection
+from swallowtail.app.web.websocket.batch import FrameBatch
+from swallowtail.app.web.websocket.connection import WebSocketConnection
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import (
     CLOSE,
@@ -72,7 +72,7 @@ class Scene:
         limits: dict[str, Any] = {"max_message": 10_000, "max_waiting": waiting, "max_frames": rate}
         self.incoming = IncomingBudget(10**9) if incoming is None else incoming
         budgets: Any = {"outgoing": self.outgoing, "incoming": self.incoming}
-        self.connection = Connection(self.loop, ours, self.owner, **limits, **budgets)
+        self.connection = WebSocketConnection(self.loop, ours, self.owner, **limits, **budgets)
         self.connection.start()
 
     def send(self, *frames: bytes) -> None:
@@ -110,8 +110,8 @@ def scene() -> Iterator[type[Scene]]:
         one.close()
 
 
-def batch(count: int, size: int) -> Batch:
-    return Batch([TextFrame(b"%06d" % number + b"x" * size) for number in range(count)])
+def batch(count: int, size: int) -> FrameBatch:
+    return FrameBatch([TextFrame(b"%06d" % number + b"x" * size) for number in range(count)])
 
 
 def test_messages_are_received_in_order_and_answers_leave_in_one_write(scene: type[Scene]) -> None:
