@@ -73,7 +73,7 @@ class LoadClient:
             match = _PID.search(text)
             self.pid = match[1].decode() if match else ""
             self.phase, text = Phase.SUBSCRIBING, b""
-            self.sock.send(frame("420" + json.dumps(["subscribe_instance", self._wanted()])))
+            self.sock.send(frame("420" + json.dumps(["subscribe_instance", self._subscription()])))
         elif self.phase is Phase.SUBSCRIBING and b"430[" in text:
             self._note_cursor(text)
             self.phase, text = Phase.LIVE, b""
@@ -81,11 +81,11 @@ class LoadClient:
         self.carry = text[-512:] if self.phase is Phase.SUBSCRIBING else text
         return self.phase is Phase.LIVE
 
-    def _wanted(self) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"instance_id": self.room}
+    def _subscription(self) -> dict[str, Any]:
+        subscription: dict[str, Any] = {"instance_id": self.room}
         if self.resuming and self.epoch:
-            wanted["since"] = {"epoch": self.epoch, "seq": self.head + self.last}
-        return wanted
+            subscription["since"] = {"epoch": self.epoch, "seq": self.head + self.last}
+        return subscription
 
     def _note_cursor(self, text: bytes) -> None:
         match = None if self.resuming else _CURSOR.search(text)

@@ -108,17 +108,17 @@ def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     load.send("collect", per_client=scenario.events, patience=10)
     before = system.cpu_seconds()
     _begin(emitters)
-    seen = load.answer()
+    report = load.answer()
     used = system.cpu_seconds() - before
     emitting, commits = _finish(emitters)
-    if not seen["delivered"]:
+    if not report["delivered"]:
         raise RuntimeError("nothing was delivered")
     return {
-        "cpu_us": used / seen["delivered"] * 1e6,
+        "cpu_us": used / report["delivered"] * 1e6,
         **load.ask("time", commits=commits),
-        **_losses(seen),
-        "load_us": seen["client_cpu_s"] / seen["delivered"] * 1e6,
-        "load_core_pct": _share(seen),
+        **_losses(report),
+        "load_us": report["client_cpu_s"] / report["delivered"] * 1e6,
+        "load_core_pct": _share(report),
         "emit_us": emitting / (scenario.events * scenario.rooms) * 1e6,
     }
 
@@ -149,25 +149,25 @@ def _resume(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     _begin(emitters)
     _finish(emitters)
     before = system.cpu_seconds()
-    seen = load.ask("resume", per_client=scenario.events, window=1000, patience=20)
-    if not seen["delivered"]:
+    report = load.ask("resume", per_client=scenario.events, window=1000, patience=20)
+    if not report["delivered"]:
         raise RuntimeError("nothing was delivered")
     return {
-        "seconds": seen["seconds"],
-        "cpu_us": (system.cpu_seconds() - before) / seen["delivered"] * 1e6,
-        **_losses(seen),
-        "load_us": seen["client_cpu_s"] / seen["delivered"] * 1e6,
-        "load_core_pct": _share(seen),
+        "seconds": report["seconds"],
+        "cpu_us": (system.cpu_seconds() - before) / report["delivered"] * 1e6,
+        **_losses(report),
+        "load_us": report["client_cpu_s"] / report["delivered"] * 1e6,
+        "load_core_pct": _share(report),
     }
 
 
-def _losses(seen: dict[str, Any]) -> Figures:
-    return {"lost_pct": 100 * seen["lost"] / seen["expected"], "repeated": seen["repeated"]}
+def _losses(report: dict[str, Any]) -> Figures:
+    return {"lost_pct": 100 * report["lost"] / report["expected"], "repeated": report["repeated"]}
 
 
-def _share(seen: dict[str, Any]) -> float:
+def _share(report: dict[str, Any]) -> float:
     """Return the share of one core that the load client used: near 100, it limited the measurement."""
-    return float(100 * seen["client_cpu_s"] / seen["seconds"])
+    return float(100 * report["client_cpu_s"] / report["seconds"])
 
 
 _MEASURES: dict[str, Callable[[System, LoadProcess, Scenario], Figures]] = {

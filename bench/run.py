@@ -47,9 +47,9 @@ def run_load(scenario: Scenario, kinds: list[type[System]], repeat: int, url: st
     faults: dict[str, str] = {}
     for number in range(repeat):
         for kind in kinds:
-            with tempfile.TemporaryDirectory(prefix="swallowtail-bench-") as made:
+            with tempfile.TemporaryDirectory(prefix="swallowtail-bench-") as folder:
                 try:
-                    runs[kind.name].append(measure(kind, scenario, url, Path(made)))
+                    runs[kind.name].append(measure(kind, scenario, url, Path(folder)))
                 except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
                     faults[kind.name] = str(fault)
                     console.print(f"  {kind.name}, run {number + 1}: failed: {fault}")
@@ -72,8 +72,8 @@ def main(
     scenarios = [one.shortened() if quick else one for one in SCENARIOS if only in one.name]
     machine = describe_machine()
     results: Results = {}
-    with tempfile.TemporaryDirectory(prefix="swallowtail-bench-") as made:
-        redis, url = start_redis(Path(made))
+    with tempfile.TemporaryDirectory(prefix="swallowtail-bench-") as folder:
+        redis, url = start_redis(Path(folder))
         try:
             for scenario in scenarios:
                 kinds = [kind for kind in scenario.systems if system in kind.name]

@@ -152,7 +152,7 @@ class Swallowtail(System):
         super().__init__(redis_url, scratch, rooms)
         var = scratch / f"var-{self.port}"
         var.mkdir()
-        mine = {
+        settings = {
             "SWALLOWTAIL_VAR_DIR": str(var),
             "SWALLOWTAIL_REDIS_URL": redis_url,
             "SWALLOWTAIL_PORT": str(self.port),
@@ -160,7 +160,7 @@ class Swallowtail(System):
             "SWALLOWTAIL_LOG_LEVEL": "WARNING",
             "SWALLOWTAIL_AUTH": "open",
         }
-        self.environment.update(mine)
+        self.environment.update(settings)
         self._settings = Settings(var_dir=var, redis_url=redis_url, port=self.port)
         self._prepare()
 

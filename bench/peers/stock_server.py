@@ -24,10 +24,10 @@ socketio = SocketIO(
 
 
 @socketio.on("subscribe_instance")  # type: ignore[untyped-decorator]
-def subscribe(wanted: dict[str, Any]) -> dict[str, Any]:
+def subscribe(request: dict[str, Any]) -> dict[str, Any]:
     """Join the room and say so."""
-    join_room(wanted["instance_id"])
-    emit("subscribed", {"instance_id": wanted["instance_id"]})
+    join_room(request["instance_id"])
+    emit("subscribed", {"instance_id": request["instance_id"]})
     return {"ok": True}
 
 

@@ -33,7 +33,7 @@ export class LogPosition {
     this.answered = false;
     /** The head that the server named in its answer; everything up to it is catching up. */
     this.target = 0;
-    this.held = [];
+    this.early = [];
     this.live = new Map();
   }
 
@@ -50,7 +50,7 @@ export class LogPosition {
   /** Await an answer: events that arrive out of turn before it are kept, since they may follow it. */
   ask() {
     this.answered = false;
-    this.held = [];
+    this.early = [];
   }
 
   /**
@@ -66,7 +66,7 @@ export class LogPosition {
     if (event.epoch === this.last?.epoch && event.seq <= this.last.seq) return NOTHING;
     if (this.#isNext(event)) return { apply: [this.#applied(event), ...this.#release()], ask: false };
     if (this.answered) return { apply: [], ask: true };
-    if (this.held.length < MOST_HELD) this.held.push(event);
+    if (this.early.length < MOST_HELD) this.early.push(event);
     return NOTHING;
   }
 
@@ -83,8 +83,8 @@ export class LogPosition {
     this.target = head;
     const apply = this.#release();
     // In a replay, the server sends the events that are left over again in their turn.
-    const ask = mode !== "replay" && this.held.some((event) => event.epoch !== epoch || event.seq > this.last.seq);
-    this.held = [];
+    const ask = mode !== "replay" && this.early.some((event) => event.epoch !== epoch || event.seq > this.last.seq);
+    this.early = [];
     return { apply, ask };
   }
 
@@ -126,7 +126,7 @@ export class LogPosition {
 
   #release() {
     const apply = [];
-    for (const event of [...this.held].sort((a, b) => a.seq - b.seq)) {
+    for (const event of [...this.early].sort((a, b) => a.seq - b.seq)) {
       if (this.#isNext(event)) apply.push(this.#applied(event));
     }
     return apply;

@@ -46,7 +46,7 @@ class LogPosition:
         self.answered = False
         #: The head that the server named in its answer; everything up to it is catching up.
         self.target = 0
-        self._held: list[Payload] = []
+        self._early: list[Payload] = []
         self._live: dict[str, tuple[int, float]] = {}
 
     @property
@@ -62,7 +62,7 @@ class LogPosition:
     def ask(self) -> None:
         """Await an answer: events that arrive out of turn before it are kept, since they may follow it."""
         self.answered = False
-        self._held = []
+        self._early = []
 
     def receive(self, event: Payload) -> Decision:
         """Decide about a `task_update` or `execution_step`."""
@@ -78,8 +78,8 @@ class LogPosition:
             return Decision([self._applied(event), *self._release()])
         if self.answered:
             return Decision(ask=True)
-        if len(self._held) < MOST_HELD:
-            self._held.append(event)
+        if len(self._early) < MOST_HELD:
+            self._early.append(event)
         return Decision()
 
     def receive_answer(self, answer: Payload) -> Decision:
@@ -91,9 +91,9 @@ class LogPosition:
         self.target = answer["head"]
         apply, last = self._release(), self.last
         # In a replay, the server sends the events that are left over again in their turn.
-        left = any(e["epoch"] != last["epoch"] or e["seq"] > self.last["seq"] for e in self._held)
-        self._held = []
-        return Decision(apply, ask=left and answer["mode"] != "replay")
+        has_early = any(e["epoch"] != last["epoch"] or e["seq"] > self.last["seq"] for e in self._early)
+        self._early = []
+        return Decision(apply, ask=has_early and answer["mode"] != "replay")
 
     def receive_head(self, epoch: str, seq: int) -> bool:
         """Return whether events are missing, by the number of the instance's last event."""
@@ -128,7 +128,7 @@ class LogPosition:
         return event
 
     def _release(self) -> list[Payload]:
-        in_order = sorted(self._held, key=lambda event: int(event["seq"]))
+        in_order = sorted(self._early, key=lambda event: int(event["seq"]))
         return [self._applied(event) for event in in_order if self._is_next(event)]
 
     def _receive_live(self, event: Payload) -> Decision:

@@ -257,7 +257,7 @@ def test_a_client_that_is_gone_gets_nothing_and_is_forgotten(scene: Callable[...
     s = scene()
     s.join("a")
     s.publish()
-    s.clients["a"].gone = True
+    s.clients["a"].closed = True
     s.publish()
     s.stream.leave(s.clients["a"])
     s.stream.turn()

@@ -216,10 +216,10 @@ def test_what_a_masked_view_keeps_is_bounded_in_bytes_and_in_number() -> None:
     for seq in range(1, 100):
         mask.collect(cursor, [make_entry(transport, make_event(seq).wire())], 16)
     assert len(mask._derived) == 5
-    assert mask._kept == 1000
+    assert mask._cached_bytes == 1000
     tiny = MaskedView(INSTANCE, view, transport, 1)
     frames, _ = tiny.collect(Cursor(Client("c"), "one", 0), [make_entry(transport, make_event(1).wire())], 16)
-    assert (len(frames), len(tiny._derived), tiny._kept) == (1, 0, 0)
+    assert (len(frames), len(tiny._derived), tiny._cached_bytes) == (1, 0, 0)
 
 
 def assert_contiguous(durable: list[Received]) -> None:

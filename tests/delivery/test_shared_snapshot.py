@@ -137,7 +137,7 @@ def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
         time.sleep(0.01)
     assert snapshots.find(INSTANCE, FROM_NOTHING) is None
     snapshots.tidy()
-    assert not snapshots._kept
+    assert not snapshots._starts
 
 
 def test_sharing_can_be_turned_off(scene: Callable[..., Scene]) -> None:

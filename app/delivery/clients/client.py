@@ -11,10 +11,10 @@ from swallowtail.app.core.security.field_mask import FULL, View
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """One connection. `gone` (closed) and `ended` (its token is no longer valid, nothing new starts) are final."""
+    """One connection. `closed` and `ended` (its token is no longer valid, nothing new starts) are final."""
 
     id: str
-    gone: bool = False
+    closed: bool = False
     ended: bool = False
     #: What the transport keeps with a client so that it need not search for it.
     line: Any = None

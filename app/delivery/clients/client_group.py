@@ -156,9 +156,9 @@ class ClientGroup:
             durable, live = self._collect(shared, entries)
             if not durable and not live:
                 return
-            for client, taken in self._send(self._current.values(), durable, live):
+            for client, sent_count in self._send(self._current.values(), durable, live):
                 del self._current[client.id]
-                cursor = self._sender.advance_by(before.copy_for(client), taken, len(durable))
+                cursor = self._sender.advance_by(before.copy_for(client), sent_count, len(durable))
                 self._lagging.by_client[client.id] = cursor
 
     def _serve(self, cursors: Sequence[Cursor], entries: list[Entry]) -> list[Cursor]:
@@ -172,10 +172,10 @@ class ClientGroup:
         if not durable and not live:
             return []
         served = {cursor.client.id: cursor for cursor in cursors}
-        for client, taken in self._send([cursor.client for cursor in cursors], durable, live):
+        for client, sent_count in self._send([cursor.client for cursor in cursors], durable, live):
             cursor = served.pop(client.id)
             cursor.seq, cursor.stamp = before.seq, before.stamp
-            self._sender.advance_by(cursor, taken, len(durable))
+            self._sender.advance_by(cursor, sent_count, len(durable))
         return list(served.values())
 
 

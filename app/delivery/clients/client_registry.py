@@ -33,7 +33,7 @@ class ClientRegistry:
         with self._lock:
             client = self.by_id.pop(client_id, None)
             if client is not None:
-                client.gone = True
+                client.closed = True
         CLIENTS.set(len(self.by_id))
         return client
 
@@ -51,13 +51,13 @@ class ClientRegistry:
             return [client for client in self.by_id.values() if not client.actor.is_trusted]
 
     def record_instance(self, client: Client, instance_id: str) -> bool:
-        """Record a subscription; returns False when the client has gone, so that the caller undoes it."""
+        """Record a subscription; returns False when the client is closed, so that the caller undoes it."""
         with self._lock:
             client.instances.add(instance_id)
-            return not client.gone
+            return not client.closed
 
     def record_task(self, client: Client, task_id: str, instance_id: str) -> bool:
-        """Record that a client reads a task's text; returns False when the client has gone."""
+        """Record that a client reads a task's text; returns False when the client is closed."""
         with self._lock:
             client.tasks[task_id] = instance_id
-            return not client.gone
+            return not client.closed

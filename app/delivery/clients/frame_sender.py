@@ -45,23 +45,23 @@ class FrameSender:
 
     def send(self, clients: Iterable[Client], durable: list[Frame], live: list[Frame]) -> Sequence[tuple[Client, int]]:
         """Send frames to clients; returns the clients that took fewer than all, with the number each took."""
-        present = [client for client in clients if not client.gone]
+        present = [client for client in clients if not client.closed]
         short = self._transport.spread(present, durable + live)
         if durable:
             self.sent_at = time.monotonic()
-            missed = sum(max(0, len(durable) - taken) for _, taken in short)
+            missed = sum(max(0, len(durable) - sent_count) for _, sent_count in short)
             DELIVERED_DURABLE.inc(len(durable) * len(present) - missed)
         if live:
-            missed = sum(min(len(live), len(durable) + len(live) - taken) for _, taken in short)
+            missed = sum(min(len(live), len(durable) + len(live) - sent_count) for _, sent_count in short)
             DELIVERED_LIVE.inc(len(live) * len(present) - missed)
         return short
 
-    def advance_by(self, cursor: Cursor, taken: int, durable: int) -> Cursor:
+    def advance_by(self, cursor: Cursor, sent_count: int, durable: int) -> Cursor:
         """Move a cursor past the frames that its client took out of `durable` and live ones, and pause it."""
         if self._mask is None:
-            cursor.seq += min(taken, durable)
-        elif taken and durable:
-            cursor.seq = self._ends[min(taken, durable) - 1]
-        cursor.stamp = self._live.stamp_after(cursor.stamp, taken - durable, self._mask)
+            cursor.seq += min(sent_count, durable)
+        elif sent_count and durable:
+            cursor.seq = self._ends[min(sent_count, durable) - 1]
+        cursor.stamp = self._live.stamp_after(cursor.stamp, sent_count - durable, self._mask)
         cursor.pace = SHORTEST_PACE
         return cursor

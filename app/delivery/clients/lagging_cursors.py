@@ -44,7 +44,7 @@ class LaggingCursors:
     def unserved(self) -> list[Cursor]:
         """Return the cursors that the buffer cannot serve and whose clients take messages."""
         first = self._buffer.first
-        unserved = [c for c in self.by_client.values() if c.seq + 1 < first and not c.pace and not c.client.gone]
+        unserved = [c for c in self.by_client.values() if c.seq + 1 < first and not c.pace and not c.client.closed]
         for cursor in unserved:
             if not cursor.missed:
                 cursor.missed = True
@@ -54,7 +54,7 @@ class LaggingCursors:
     def ready(self) -> Iterable[Cursor]:
         """Yield the cursors whose clients take messages; pause or reset the others."""
         for cursor in list(self.by_client.values()):
-            if cursor.client.gone:
+            if cursor.client.closed:
                 continue
             if cursor.epoch != self._buffer.epoch:
                 self.reset(cursor, "epoch", self._buffer.last)

@@ -24,7 +24,7 @@ class MaskedView:
         self._transport = transport
         #: By the identity of the original, which is kept too so that no other object can have its identity.
         self._derived: OrderedDict[int, tuple[Frame, Frame]] = OrderedDict()
-        self._size, self._kept = size, 0
+        self._size, self._cached_bytes = size, 0
 
     def collect(self, cursor: Cursor, entries: Iterable[Entry], limit: int) -> tuple[list[Frame], list[int]]:
         """Do what `Cursor.collect` does; returns also the cursor's position after each frame."""
@@ -65,14 +65,14 @@ class MaskedView:
     def _derive(self, frame: Frame) -> Frame:
         if self._view.fields is None:
             return frame
-        kept = self._derived.get(id(frame))
-        if kept is not None:
-            return kept[1]
+        entry = self._derived.get(id(frame))
+        if entry is not None:
+            return entry[1]
         wire = self._view.project_wire(self._transport.read(frame))
         derived = self._transport.frame(wire["type"], wire)
         self._derived[id(frame)] = (frame, derived)
-        self._kept += len(frame) + len(derived)
-        while self._kept > self._size or len(self._derived) > _KEPT:
+        self._cached_bytes += len(frame) + len(derived)
+        while self._cached_bytes > self._size or len(self._derived) > _KEPT:
             _, oldest = self._derived.popitem(last=False)
-            self._kept -= len(oldest[0]) + len(oldest[1])
+            self._cached_bytes -= len(oldest[0]) + len(oldest[1])
         return derived

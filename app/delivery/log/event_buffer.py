@@ -27,14 +27,14 @@ class EventBuffer:
         self.epoch = epoch
         self.last = last
         self.target = last
-        self._kept: deque[Entry] = deque()
+        self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._early: dict[int, Entry] = {}
 
     @property
     def first(self) -> int:
         """The number of the earliest entry kept."""
-        return self.last - len(self._kept) + 1
+        return self.last - len(self._entries) + 1
 
     @property
     def has_gap(self) -> bool:
@@ -74,10 +74,10 @@ class EventBuffer:
         if seq + 1 < self.first:
             return None
         start = max(seq + 1 - self.first, 0)
-        return list(islice(self._kept, start, start + limit))
+        return list(islice(self._entries, start, start + limit))
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def _hold(self, entry: Entry) -> None:
         # A full hold drops the entry: the target is recorded, and the database has the event.
@@ -86,7 +86,7 @@ class EventBuffer:
 
     def _keep(self, entries: list[Entry]) -> None:
         for entry in entries:
-            self._kept.append(entry)
+            self._entries.append(entry)
             self._bytes += len(entry.frame)
-        while len(self._kept) > self._most or (self._bytes > self._size and len(self._kept) > 1):
-            self._bytes -= len(self._kept.popleft().frame)
+        while len(self._entries) > self._most or (self._bytes > self._size and len(self._entries) > 1):
+            self._bytes -= len(self._entries.popleft().frame)

@@ -14,26 +14,26 @@ class SnapshotCache:
     def __init__(self, reader: DatabaseReader, seconds: float) -> None:
         self._reader = reader
         self._seconds = seconds
-        self._kept: dict[str, tuple[float, SubscriptionStart]] = {}
+        self._starts: dict[str, tuple[float, SubscriptionStart]] = {}
 
     def keep(self, start: SubscriptionStart) -> None:
         """Keep a start with a snapshot that was just read."""
         if self._seconds:
-            self._kept[start.instance_id] = (time.monotonic() + self._seconds, start)
+            self._starts[start.instance_id] = (time.monotonic() + self._seconds, start)
 
     def find(self, instance_id: str, since: Since | None) -> SubscriptionStart | None:
         """Return a kept snapshot that a subscription with this position may start from."""
-        kept = self._kept.get(instance_id)
-        if kept is None or since is None or kept[0] < time.monotonic():
+        entry = self._starts.get(instance_id)
+        if entry is None or since is None or entry[0] < time.monotonic():
             return None
-        head = kept[1].head
+        head = entry[1].head
         # A client ahead of the snapshot has seen more than it holds; one that can be replayed needs no snapshot.
         newer = since.epoch == head.epoch and since.seq > head.seq
-        return None if newer or self._reader.can_replay(head, since) else kept[1]
+        return None if newer or self._reader.can_replay(head, since) else entry[1]
 
     def tidy(self) -> None:
         """Remove expired snapshots."""
         now = time.monotonic()
-        for instance_id, kept in list(self._kept.items()):
-            if kept[0] < now and self._kept.get(instance_id) is kept:
-                del self._kept[instance_id]
+        for instance_id, entry in list(self._starts.items()):
+            if entry[0] < now and self._starts.get(instance_id) is entry:
+                del self._starts[instance_id]

@@ -156,17 +156,17 @@ class PeekingAcceptor:
     def _time_out(self, fd: int, pending: PendingConnection) -> None:
         if self._pending.get(fd) is not pending:
             return
-        left = pending.since + self._head_timeout - time.monotonic()
-        if left > 0:
+        remaining = pending.since + self._head_timeout - time.monotonic()
+        if remaining > 0:
             # Its first byte arrived late; the request has its full time from there.
-            self._loop.call_later(left, lambda: self._time_out(fd, pending))
+            self._loop.call_later(remaining, lambda: self._time_out(fd, pending))
         else:
             self._drop(fd)
 
     def _drop(self, fd: int) -> None:
         pending = self._pending.pop(fd)
         try:
-            self._reject(pending, _LATE if pending.seen else b"")
+            self._reject(pending, _LATE if pending.received_bytes else b"")
         except Exception:
             self._fail(pending)
 

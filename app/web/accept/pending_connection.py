@@ -25,7 +25,7 @@ class PendingConnection:
         #: When the connection was accepted; later, when its first byte arrived.
         self.since = time.monotonic()
         #: Bytes that have arrived.
-        self.seen = 0
+        self.received_bytes = 0
         #: Whether the address limit counts it.
         self.is_counted = False
 
@@ -37,21 +37,21 @@ class PendingConnection:
             return None
         except OSError:
             head = b""
-        if not self.seen:
+        if not self.received_bytes:
             self.since = time.monotonic()
         if not head or HEAD_END in head or b"\n\n" in head or len(head) == MAX_HEAD:
             return head
-        if len(head) == self.seen:
+        if len(head) == self.received_bytes:
             # The poller reported the socket, yet nothing new has arrived: the client has closed its side.
             return b""
-        self.seen = len(head)
+        self.received_bytes = len(head)
         # Otherwise the bytes that stay in the socket would wake the poller again and again.
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self.seen + 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self.received_bytes + 1)
         return None
 
     def restore(self) -> None:
         """Undo the socket option that `peek` set."""
-        if self.seen:
+        if self.received_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def respond(self, response: bytes) -> None:

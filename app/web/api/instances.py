@@ -67,8 +67,8 @@ def show_snapshot(instance_id: str) -> Response:
     """
     runtime = get_runtime()
     with open_reader() as reader:
-        read = reader.snapshot_rows(check_instance_id(instance_id), SnapshotLimits.of(runtime.settings))
-    return Response(runtime.offload(read.encode, reader.view), mimetype="application/json")
+        rows = reader.snapshot_rows(check_instance_id(instance_id), SnapshotLimits.of(runtime.settings))
+    return Response(runtime.offload(rows.encode, reader.view), mimetype="application/json")
 
 
 @bp.get("/<instance_id>/events")

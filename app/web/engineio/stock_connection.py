@@ -34,11 +34,11 @@ class StockConnection:
         session = self._eio.sockets.get(self._eio_sid)
         if session is None or session.closed:
             return batch.count
-        taken: int = min(batch.count, max(0, self._limit - session.queue.qsize()))
+        room: int = min(batch.count, max(0, self._limit - session.queue.qsize()))
         try:
-            for frame in batch.frames[:taken]:
+            for frame in batch.frames[:room]:
                 session.send(frame)
         except EngineIOError:
             # Closed since the lookup; the library reports its disconnection soon.
             return batch.count
-        return taken
+        return room

@@ -178,8 +178,8 @@ def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
 
 def _wants_page() -> bool:
     offered = [MEDIA_TYPE, "application/json", "text/html"]
-    wanted = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
-    return wanted == "text/html" and not request.path.startswith("/api/")
+    media_type = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
+    return media_type == "text/html" and not request.path.startswith("/api/")
 
 
 def _answer_library_error(error: HTTPError) -> Response:
@@ -190,8 +190,8 @@ def _answer_http_error(error: HTTPException) -> Response | HTTPException:
     status = error.code or 500
     if status < 400:
         return error
-    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    return _answer_status(status, error.description or error.name, kept)
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer_status(status, error.description or error.name, headers)
 
 
 def _answer_status(status: int, detail: str, headers: Mapping[str, str]) -> Response:

@@ -85,9 +85,9 @@ def check_database(runtime: Runtime) -> Component:
 def _count_connections(runtime: Runtime, budget: Budget) -> Component:
     db, limits = runtime.db, runtime.settings
     pool = count_pool(db.engine)
-    kept = f", {budget.reserved_left(db.reserve)} of them kept for runs" if db.reserve else ""
+    reserve = f", {budget.reserved_left(db.reserve)} of them kept for runs" if db.reserve else ""
     own = f"; this process has {pool.in_use + pool.idle} of at most {pool.limit}" if pool else ""
-    usage = f"{budget.left} of {budget.most} connections left{kept}{own}"
+    usage = f"{budget.left} of {budget.most} connections left{reserve}{own}"
     if budget.left < limits.database_spare:
         return _state(DEGRADED, f"can be read, but has {usage}; tasks may wait for one")
     return _state(OK, f"can be read, and has {usage}")
@@ -124,17 +124,17 @@ def check_work(runtime: Runtime) -> dict[str, Component]:
     """Check that tasks start and schedule slots fire in time."""
     try:
         with runtime.db.read(wait=PATIENCE) as session:
-            seen = read_system_status(session, runtime.settings.count_limit)
+            status = read_system_status(session, runtime.settings.count_limit)
     except (SwallowtailError, SQLAlchemyError):
         return {name: _state(DEGRADED, "unknown without the database") for name in ("workers", "tasks", "schedules")}
     most = runtime.settings.ready_wait
-    waiting = f"{seen.waiting} or more" if seen.waiting == runtime.settings.count_limit else f"{seen.waiting}"
+    waiting = f"{status.waiting} or more" if status.waiting == runtime.settings.count_limit else f"{status.waiting}"
     return {
         "workers": _state(
-            OK if seen.workers else DEGRADED, f"{seen.workers} running" if seen.workers else "none running"
+            OK if status.workers else DEGRADED, f"{status.workers} running" if status.workers else "none running"
         ),
-        "tasks": _in_time(seen.oldest_wait, most, f"{waiting} waiting for a worker", "for"),
-        "schedules": _in_time(seen.beat_lag, most, "beat fires slots", "the earliest is late by"),
+        "tasks": _in_time(status.oldest_wait, most, f"{waiting} waiting for a worker", "for"),
+        "schedules": _in_time(status.beat_lag, most, "beat fires slots", "the earliest is late by"),
     }
 
 

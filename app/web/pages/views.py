@@ -94,9 +94,9 @@ def show_tasks(instance_id: str) -> str:
         tasks, more = reader.tasks(instance_id, limit=limit, status=status, kind=kind)
         state = {"tasks": tasks, "next_cursor": more, "since": _since(reader, instance_id)}
         agents, may = reader.agents(), reader.allowed_acts(instance_id)
-    chosen = {"status": status or "", "kind": kind or ""}
+    selection = {"status": status or "", "kind": kind or ""}
     return render_template(
-        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state, may=may
+        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, selection=selection, state=state, may=may
     )
 
 
@@ -139,23 +139,25 @@ def show_schedules(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/audit")
 def show_audit(instance_id: str) -> str:
     """Show an instance's audit log, filtered by `action` and `actor`."""
-    chosen, audit_filter = _read_audit_filter()
+    selection, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _open_page_reader() as reader:
         instance = reader.instance(check_instance_id(instance_id))
         entries, more = reader.audit(instance_id, audit_filter, limit=limit, cursor=cursor)
         may = reader.allowed_acts(instance_id)
-    return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
+    return render_template(
+        "audit.html", instance=instance, entries=entries, selection=selection, next_cursor=more, may=may
+    )
 
 
 @bp.get("/audit")
 def show_system_audit() -> str:
     """Show the server's audit log, filtered by `action` and `actor`."""
-    chosen, audit_filter = _read_audit_filter()
+    selection, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _open_page_reader() as reader:
         entries, more = reader.audit(SYSTEM_SCOPE, audit_filter, limit=limit, cursor=cursor)
-    return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
+    return render_template("audit.html", instance=None, entries=entries, selection=selection, next_cursor=more)
 
 
 @bp.get("/instances/<instance_id>/settings")
@@ -246,8 +248,8 @@ def show_error(error: SwallowtailError) -> tuple[str, int]:
 
 def _read_audit_filter() -> tuple[dict[str, str], AuditFilter]:
     """Return the filter of an audit log in the query, as text and as an object."""
-    chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
-    return chosen, AuditFilter(action=chosen["action"] or None, actor=chosen["actor"] or None)
+    selection = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
+    return selection, AuditFilter(action=selection["action"] or None, actor=selection["actor"] or None)
 
 
 def _read_status(value: str | None) -> TaskStatus | None:

@@ -41,7 +41,7 @@ class ClientTokens:
         self._is_open = settings.is_open
         self._tokens = tokens
         self._permissions = permissions
-        self._known: OrderedDict[str, tuple[int, Actor]] = OrderedDict()
+        self._actors: OrderedDict[str, tuple[int, Actor]] = OrderedDict()
 
     def read(self, token: Any) -> tuple[Actor, int]:
         """Return the actor of a token. Raises as `Tokens.read`."""
@@ -49,9 +49,9 @@ class ClientTokens:
             raise InvalidInput("token must be text", field="token")
         version = self._permissions.version
         actor = self._tokens.read(token)
-        self._known[_digest(token)] = (version, actor)
-        while len(self._known) > _MAX_TOKENS:
-            self._known.popitem(last=False)
+        self._actors[_digest(token)] = (version, actor)
+        while len(self._actors) > _MAX_TOKENS:
+            self._actors.popitem(last=False)
         return actor, version
 
     def recall(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int] | None:
@@ -61,11 +61,11 @@ class ClientTokens:
         token = self._find_token(auth)
         if token is None:
             return (OPEN, self._permissions.version) if self._is_open else None
-        known = self._known.get(_digest(token)) if isinstance(token, str) else None
-        if known is None or known[0] != self._permissions.version:
+        entry = self._actors.get(_digest(token)) if isinstance(token, str) else None
+        if entry is None or entry[0] != self._permissions.version:
             return None
-        expires = known[1].expires_at
-        return None if expires is not None and expires <= datetime.now(UTC) else (known[1], known[0])
+        expires = entry[1].expires_at
+        return None if expires is not None and expires <= datetime.now(UTC) else (entry[1], entry[0])
 
     def identify(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int]:
         """Return the actor of a CONNECT packet with this payload. Raises as `Tokens.read`."""
@@ -107,13 +107,13 @@ class ConnectAuth:
 
     def authenticate(self, eio_sid: str, auth: Any) -> None:
         """Handle a CONNECT packet with this payload."""
-        known = self._tokens.recall(self._sessions.environ(eio_sid), auth)
-        if known is None:
+        entry = self._tokens.recall(self._sessions.environ(eio_sid), auth)
+        if entry is None:
             self._transport.defer_session(eio_sid, lambda: self._identify(eio_sid, auth))
-        elif self._limits.needs_redis(known[0], self._sessions.find_address(eio_sid)):
-            self._transport.defer_session(eio_sid, lambda: self._admit(eio_sid, *known))
+        elif self._limits.needs_redis(entry[0], self._sessions.find_address(eio_sid)):
+            self._transport.defer_session(eio_sid, lambda: self._admit(eio_sid, *entry))
         else:
-            self._admit(eio_sid, *known)
+            self._admit(eio_sid, *entry)
 
     def _identify(self, eio_sid: str, auth: Any) -> None:
         try:

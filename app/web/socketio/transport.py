@@ -56,18 +56,18 @@ class SocketTransport:
             line = client.line
             try:
                 if not line.can_send:
-                    taken = line.offer(batch)
+                    sent_count = line.offer(batch)
                 elif (sent := line.send(data)) == size:
                     continue
                 else:
-                    taken = line.keep_rest(batch, sent)
+                    sent_count = line.keep_rest(batch, sent)
             except BlockingIOError:
-                taken = line.keep_rest(batch, 0)
+                sent_count = line.keep_rest(batch, 0)
             except OSError:
                 line.abort()
                 continue
-            if taken < count:
-                short.append((client, taken))
+            if sent_count < count:
+                short.append((client, sent_count))
         return short
 
     def is_ready(self, client: Client) -> bool:

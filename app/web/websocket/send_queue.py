@@ -24,8 +24,19 @@ class SendQueue:
     """The sending half of a `WebSocketConnection`. While `can_send` is true, `send` may be called directly."""
 
     __slots__ = (
-        "_budget", "_corked", "_events", "_fd", "_held", "_loop", "_max_waiting", "_out", "_sock", "_state",
-        "_waiting", "can_send", "send",
+        "_budget",
+        "_corked",
+        "_events",
+        "_fd",
+        "_loop",
+        "_max_waiting",
+        "_out",
+        "_pieces_in_budget",
+        "_sock",
+        "_state",
+        "_waiting",
+        "can_send",
+        "send",
     )  # fmt: skip
 
     def __init__(self, loop: EventLoop, sock: socket.socket, max_waiting: int, budget: OutgoingBudget) -> None:
@@ -38,7 +49,7 @@ class SendQueue:
         #: What is still to be sent. Messages that other clients get too are the same objects and never copied.
         self._out: list[Piece] = []
         #: How many pieces, from the first, the process's budget counts.
-        self._held = 0
+        self._pieces_in_budget = 0
         self._budget = budget
         #: Bytes that wait until the client reads.
         self._waiting = 0
@@ -130,7 +141,7 @@ class SendQueue:
     def _remove_sent(self, sent: int) -> bool:
         """Remove `sent` bytes from the queue; return whether the last write took all that it was passed."""
         self._waiting -= sent
-        if sent and self._held:
+        if sent and self._pieces_in_budget:
             self._budget.mark_progress(self)
         done = 0
         for piece in self._out[:_PIECES_PER_WRITE]:
@@ -146,18 +157,18 @@ class SendQueue:
 
     def _count_waiting(self) -> None:
         """Count the queue in the process's budget. The budget may abort this connection."""
-        if self._held == len(self._out):
+        if self._pieces_in_budget == len(self._out):
             return
-        for piece in self._out[self._held :]:
+        for piece in self._out[self._pieces_in_budget :]:
             self._budget.add(piece)
-        self._held = len(self._out)
+        self._pieces_in_budget = len(self._out)
         self._budget.add_receiver(self)
         self._budget.enforce()
 
     def _remove_pieces(self, count: int) -> None:
-        for piece in self._out[: min(count, self._held)]:
+        for piece in self._out[: min(count, self._pieces_in_budget)]:
             self._budget.remove(piece)
-        self._held = max(0, self._held - count)
+        self._pieces_in_budget = max(0, self._pieces_in_budget - count)
         del self._out[:count]
         if not self._out:
             self._budget.remove_receiver(self)

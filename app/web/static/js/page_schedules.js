@@ -90,16 +90,16 @@ function describe({ cron, timezone, interval_seconds: seconds, run_at: moment })
 }
 
 function readTiming(data) {
-  const chosen = data.get("timing");
-  if (chosen === "cron") return { cron: data.get("cron"), timezone: data.get("timezone") };
-  const text = data.get(chosen);
-  if (text === "") throw new Problem({ status: 0, detail: "this field is required", field: chosen });
-  return { [chosen]: chosen === "run_at" ? new Date(text).toISOString() : Number(text) };
+  const timing = data.get("timing");
+  if (timing === "cron") return { cron: data.get("cron"), timezone: data.get("timezone") };
+  const text = data.get(timing);
+  if (text === "") throw new Problem({ status: 0, detail: "this field is required", field: timing });
+  return { [timing]: timing === "run_at" ? new Date(text).toISOString() : Number(text) };
 }
 
 function showTiming(form) {
-  const chosen = form.elements.timing.value;
-  for (const part of form.querySelectorAll("[data-timing]")) part.hidden = part.dataset.timing !== chosen;
+  const timing = form.elements.timing.value;
+  for (const part of form.querySelectorAll("[data-timing]")) part.hidden = part.dataset.timing !== timing;
 }
 
 const form = document.getElementById("add");

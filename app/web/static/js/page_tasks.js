@@ -48,19 +48,19 @@ class TaskList {
     this.#refresh();
   }
 
-  get #chosen() {
-    const chosen = new URLSearchParams(new FormData(this.#filter));
-    for (const [name, value] of [...chosen]) if (!value) chosen.delete(name);
-    return chosen;
+  get #filterQuery() {
+    const query = new URLSearchParams(new FormData(this.#filter));
+    for (const [name, value] of [...query]) if (!value) query.delete(name);
+    return query;
   }
 
   #belongs(task) {
-    const chosen = this.#chosen;
-    return ["status", "kind"].every((name) => !chosen.has(name) || chosen.get(name) === task[name]);
+    const query = this.#filterQuery;
+    return ["status", "kind"].every((name) => !query.has(name) || query.get(name) === task[name]);
   }
 
   #applyFilter() {
-    history.replaceState(null, "", `?${this.#chosen}`);
+    history.replaceState(null, "", `?${this.#filterQuery}`);
     this.restart();
   }
 
@@ -72,17 +72,17 @@ class TaskList {
     while (this.#repeat) {
       this.#repeat = false;
       const fresh = this.#tasks.size === 0;
-      const page = await this.#read(this.#chosen);
+      const page = await this.#read(this.#filterQuery);
       if (page && fresh) this.#cursor = page.next_cursor;
     }
     this.#loading = false;
   }
 
   async #showMore() {
-    const chosen = this.#chosen;
-    chosen.set("cursor", this.#cursor);
+    const query = this.#filterQuery;
+    query.set("cursor", this.#cursor);
     this.#more.disabled = true;
-    const page = await this.#read(chosen);
+    const page = await this.#read(query);
     if (page) this.#cursor = page.next_cursor;
     this.#more.disabled = false;
     this.#draw();
@@ -112,7 +112,7 @@ class TaskList {
       this.#rows.delete(id);
     }
     shown.forEach((task, place) => this.#drawRow(task, place));
-    const isFiltered = this.#chosen.size > 0;
+    const isFiltered = this.#filterQuery.size > 0;
     document.getElementById("empty").hidden = shown.length > 0 || isFiltered;
     document.getElementById("none-match").hidden = shown.length > 0 || !isFiltered;
     this.#more.hidden = !this.#cursor;

@@ -92,17 +92,17 @@ function makeEitherOr(path, schema, fields) {
     return { label: title ?? names.join(" and "), required };
   });
   const all = new Set(namesOf(schema));
-  let chosen = options[0];
+  let selection = options[0];
   const show = (place) => {
-    chosen = options[place];
-    for (const { name, element } of fields) element.hidden = all.has(name) && !chosen.required.includes(name);
+    selection = options[place];
+    for (const { name, element } of fields) element.hidden = all.has(name) && !selection.required.includes(name);
   };
   const element = controls.makeSegments(path, "Choose one", options.map((option) => option.label), show);
   show(0);
   return {
     element,
-    needs: (name) => chosen.required.includes(name),
-    leavesOut: (name) => all.has(name) && !chosen.required.includes(name),
+    needs: (name) => selection.required.includes(name),
+    leavesOut: (name) => all.has(name) && !selection.required.includes(name),
   };
 }
 
@@ -110,15 +110,15 @@ function makeEitherOr(path, schema, fields) {
 function makeChoice(path, schema, initial, hidden) {
   const options = schema.oneOf.map((option) => makeField(path, option, true, initial, hidden));
   const labels = schema.oneOf.map((option, place) => option.title ?? option.description ?? `Option ${place + 1}`);
-  let chosen = options[0];
+  let selection = options[0];
   const show = (place) => {
-    chosen = options[place];
-    options.forEach((option) => (option.element.hidden = option !== chosen));
+    selection = options[place];
+    options.forEach((option) => (option.element.hidden = option !== selection));
   };
   const segments = controls.makeSegments(path, controls.nameOf(path, schema), labels, show);
   const element = el("div", { class: "fields" }, segments, ...options.map((option) => option.element));
   show(0);
-  return { element, read: () => chosen.read() };
+  return { element, read: () => selection.read() };
 }
 
 function missing(field) {

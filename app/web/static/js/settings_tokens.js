@@ -84,8 +84,8 @@ function read(form) {
 /** Show the parts of the form that match the selected options. */
 function showMatching(form) {
   for (const name of ["scope", "extent"]) {
-    const chosen = form.elements[name].value;
-    for (const part of form.querySelectorAll(`[data-${name}]`)) part.hidden = part.dataset[name] !== chosen;
+    const value = form.elements[name].value;
+    for (const part of form.querySelectorAll(`[data-${name}]`)) part.hidden = part.dataset[name] !== value;
   }
 }
 
