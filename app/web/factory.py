@@ -41,7 +41,7 @@ from swallowtail.app.web.http import problem_details, security_headers
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.ops import health, metrics, openapi
-from swallowtail.app.web.pages import login, vendored, views
+from swallowtail.app.web.pages import login, missing_client, views
 from swallowtail.app.web.request import csrf, rate_limit_hooks
 from swallowtail.app.web.request.json_body import ApiRequest, FastJson
 from swallowtail.app.web.socketio import server as socket_server
@@ -130,7 +130,7 @@ def _register_http(app: APIFlask, guard: RequestGuard, limits: Limits) -> None:
     security_headers.register(app, guard.origins)
     problem_details.register(app)
     openapi.register(app)
-    vendored.register(app)
+    missing_client.register(app)
     for module in _BLUEPRINTS:
         app.register_blueprint(module.bp)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 from playwright.sync_api import Page, Route, expect
 
-from swallowtail.app.web.pages import vendored
+from swallowtail.app.web.pages import missing_client
 from tests.browser.page_actions import InstancePages, forgiving
 from tests.harness.browser import Complaints
 from tests.harness.deployment import Deployment
@@ -19,7 +19,7 @@ def test_a_page_says_what_to_run(
     page, complaints = browser
     pages = InstancePages(page, shared_deployment, shared_deployment.webs[0].url)
     app = Flask(__name__)
-    vendored.register(app, tmp_path)
+    missing_client.register(app, tmp_path)
 
     def answer(route: Route) -> None:
         options = app.test_client().get(route.request.url.partition("?")[0])
@@ -29,4 +29,4 @@ def test_a_page_says_what_to_run(
     with forgiving(complaints, "Socket.IO client"):
         for path in (f"/instances/{pages.instance}", "/docs/websocket_client_example.html"):
             page.goto(f"{pages.url}{path}")
-            expect(page.locator("#connection .label")).to_have_text(vendored.REMEDY)
+            expect(page.locator("#connection .label")).to_have_text(missing_client.REMEDY)

@@ -8,7 +8,7 @@ from typing import Any
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.redis.messages import EventsMessage, LiveMessage, read_message
-from swallowtail.app.delivery.clients.client_groups import ClientGroups
+from swallowtail.app.delivery.clients.instance_clients import InstanceClients
 from swallowtail.app.delivery.clients.live_states import LiveStates
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.database_reader import Page
@@ -30,7 +30,7 @@ class EventIntake:
         self._transport = transport
         self.buffer = EventBuffer(head.epoch, start, events=settings.ring_events, size=settings.ring_bytes)
         self._live = LiveStates()
-        self.groups = ClientGroups(instance_id, self.buffer, self._live, settings, transport)
+        self.groups = InstanceClients(instance_id, self.buffer, self._live, settings, transport)
         self.gap = Gap()
         if start < head.seq:
             self.gap.ask_now("resume")

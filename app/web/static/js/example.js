@@ -8,7 +8,7 @@ const MAX_ROWS = 2000;
 const fromFile = location.protocol === "file:";
 const SERVED_AT = "http://localhost:8000/docs/websocket_client_example.html";
 
-/** The text of app/web/pages/vendored.py. */
+/** The text of app/web/pages/missing_client.py. */
 const MISSING = "The browser's Socket.IO client is not installed: run ./scripts/prepare, then load this page again.";
 
 const byId = (id) => document.getElementById(id);

@@ -11,7 +11,7 @@ from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.event_buffer import EventBuffer
 
 
-class ClientGroups:
+class InstanceClients:
     """All client groups of one instance, over one event buffer. Not safe for threads: the stream has the lock."""
 
     def __init__(

@@ -8,14 +8,14 @@ import pytest
 from flask import Flask
 from structlog.testing import capture_logs
 
-from swallowtail.app.web.pages import vendored
+from swallowtail.app.web.pages import missing_client
 
 
-@pytest.mark.parametrize("name", vendored.FILES)
+@pytest.mark.parametrize("name", missing_client.FILES)
 def test_a_missing_client_is_answered_with_a_script_that_says_what_to_run(tmp_path: Path, name: str) -> None:
     app = Flask(__name__)
     with capture_logs() as logs:
-        vendored.register(app, tmp_path)
+        missing_client.register(app, tmp_path)
     assert [(entry["event"], entry["remedy"]) for entry in logs] == [
         ("socket_io_client_missing", "run ./scripts/prepare")
     ]
@@ -26,10 +26,10 @@ def test_a_missing_client_is_answered_with_a_script_that_says_what_to_run(tmp_pa
 
 
 def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:
-    for name in vendored.FILES:
+    for name in missing_client.FILES:
         (tmp_path / name).touch()
     app = Flask(__name__)
     with capture_logs() as logs:
-        vendored.register(app, tmp_path)
+        missing_client.register(app, tmp_path)
     assert logs == []
     assert not [rule for rule in app.url_map.iter_rules() if "vendor" in rule.rule]
