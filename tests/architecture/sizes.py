@@ -1,9 +1,10 @@
-"""Finds files, functions and classes that are longer than the limits, in Python, JavaScript and CSS."""
+"""Finds files, functions, classes and folders that are larger than the limits, in Python, JavaScript and CSS."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
@@ -13,6 +14,8 @@ FILE_LINES = 300
 FUNCTION_LINES = 40
 CLASS_LINES = 200
 CLASS_METHODS = 20
+#: Modules or scripts in one folder, without those in the folders below it.
+FOLDER_FILES = 17
 
 _TOPS = (*PRODUCT, "clients", "bench", "tests")
 #: A migration is one list of tables, and stays as it was released.
@@ -37,6 +40,18 @@ def find_oversized(tree: SourceTree) -> list[str]:
         if path.endswith((".js", ".mjs")) and not path.startswith(_NOT_OURS):
             found += _long_script_parts(path, text)
     return found
+
+
+def find_crowded_folders(tree: SourceTree) -> list[str]:
+    """Return folders of the product, the clients and the benchmark that hold too many files of one kind."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in tree.texts:
+        folder, _, name = path.rpartition("/")
+        kind = name.rpartition(".")[2]
+        is_counted = path.startswith((*(f"{top}/" for top in PRODUCT), "clients/", "bench/")) and name != "__init__.py"
+        if is_counted and kind in ("py", "js", "mjs", "css") and not path.startswith((*_NOT_OURS, _RELEASED)):
+            counts[folder, kind] += 1
+    return [f"{folder}: {count} {kind} files" for (folder, kind), count in counts.items() if count > FOLDER_FILES]
 
 
 def _long_files(tree: SourceTree) -> Iterator[str]:

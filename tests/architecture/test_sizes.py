@@ -1,4 +1,4 @@
-"""Files, functions and classes stay within the limits of size; each control adds one that does not."""
+"""Files, functions, classes and folders stay within the limits of size; each control adds one that does not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ _SCRIPT_BODY = "  call();\n" * 40
 
 def test_files_functions_and_classes_are_within_the_limits() -> None:
     assert sizes.find_oversized(read_tree()) == []
+
+
+def test_no_folder_is_crowded() -> None:
+    assert sizes.find_crowded_folders(read_tree()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"), [("workers/new", "py"), ("app/web/static/js/new", "js"), ("clients/javascript/new", "mjs")]
+)
+def test_a_crowded_folder_is_found(folder: str, kind: str) -> None:
+    tree = read_tree()
+    for number in range(sizes.FOLDER_FILES):
+        tree = tree.appended(f"{folder}/file_{number}.{kind}", "")
+    assert sizes.find_crowded_folders(tree.appended(f"{folder}/__init__.py", "")) == []
+    assert sizes.find_crowded_folders(tree.appended(f"{folder}/last.{kind}", "")) == [f"{folder}: 18 {kind} files"]
 
 
 @pytest.mark.parametrize("top", ["app/core", "workers", "scripts", "swallowtail", "clients/python", "bench", "tests"])

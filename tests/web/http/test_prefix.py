@@ -65,7 +65,7 @@ def test_every_url_on_a_page_has_the_prefix(web_app: WebApp, path: str) -> None:
 
 def test_no_script_of_the_pages_has_an_absolute_url() -> None:
     own = re.compile(r"""["'`]/(?:api/v1|static|clients|session|login|socket\.io)\b|assign\(["'`]/|from ["']/""")
-    scripts = sorted((ROOT / "app/web/static/js").glob("*.js"))
+    scripts = sorted((ROOT / "app/web/static/js").rglob("*.js"))
     urls = [(path.name, line) for path in scripts for line in path.read_text().splitlines() if own.search(line)]
     assert [line for _, line in urls if not line.strip().startswith("*")] == []
 

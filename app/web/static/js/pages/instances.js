@@ -1,8 +1,8 @@
 /** The page of instances: creates an instance. */
 
-import { callApi, quote } from "./api.js";
-import { BASE } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
+import { callApi, quote } from "../server/api.js";
+import { BASE } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
 
 const form = document.getElementById("create");
 

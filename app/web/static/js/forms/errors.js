@@ -1,7 +1,7 @@
 /** Submits a form, one request at a time, and shows each error at its field. */
 
-import { Problem } from "./api.js";
-import { el } from "./dom.js";
+import { Problem } from "../server/api.js";
+import { el } from "../display/dom.js";
 
 /**
  * @param {HTMLFormElement} form fields are the elements with `data-field`; `.form-error` shows all other errors

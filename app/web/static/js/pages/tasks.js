@@ -1,10 +1,10 @@
 /** The page of an instance's tasks: applies each event to the rendered list. */
 
-import { callApi, quote } from "./api.js";
-import { makeClient } from "./connection.js";
-import { BASE, onNextFrame, readState, setText, cloneTemplate } from "./dom.js";
-import { formatPercent, formatStatus, showTimestamp } from "./format.js";
-import { applyEvent, taskOf } from "./task_state.js";
+import { callApi, quote } from "../server/api.js";
+import { makeClient } from "../server/connection.js";
+import { BASE, onNextFrame, readState, setText, cloneTemplate } from "../display/dom.js";
+import { formatPercent, formatStatus, showTimestamp } from "../display/format.js";
+import { applyEvent, taskOf } from "../tasks/task_state.js";
 
 class TaskList {
   #list = document.getElementById("tasks");

@@ -1,10 +1,10 @@
 /** The members on the settings page: adds and removes members, and changes their roles. */
 
-import { callApi, Problem, quote } from "./api.js";
+import { callApi, Problem, quote } from "../server/api.js";
 import { confirmAction } from "./confirmation.js";
-import { BASE, setText, cloneTemplate } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
-import { formatStatus, showTimestamp } from "./format.js";
+import { BASE, setText, cloneTemplate } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
+import { formatStatus, showTimestamp } from "../display/format.js";
 import { EditableList } from "./editable_list.js";
 
 /** Roles with access to the settings page. */

@@ -1,7 +1,7 @@
 /** Makes the controls of a form from a JSON Schema: label, hint, input, and a function that reads the value. */
 
-import { Problem } from "./api.js";
-import { el } from "./dom.js";
+import { Problem } from "../server/api.js";
+import { el } from "../display/dom.js";
 
 /** Longer texts get a textarea. */
 const ONE_LINE = 300;

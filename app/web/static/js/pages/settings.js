@@ -1,11 +1,11 @@
 /** The settings page of an instance. The page contains only the sections that the user may manage. */
 
-import { callApi, quote } from "./api.js";
-import { BASE, readState } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
-import { setUpMembers } from "./settings_members.js";
-import { setUpPolicy } from "./settings_policy.js";
-import { setUpTokens } from "./settings_tokens.js";
+import { callApi, quote } from "../server/api.js";
+import { BASE, readState } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
+import { setUpMembers } from "../settings/members.js";
+import { setUpPolicy } from "../settings/policy.js";
+import { setUpTokens } from "../settings/tokens.js";
 
 const state = readState();
 const byId = (id) => document.getElementById(id);

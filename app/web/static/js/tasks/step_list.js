@@ -1,8 +1,8 @@
 /** Shows the steps of a task: each with its output, or with its streamed text while it runs. */
 
-import { callApi, Problem, quote } from "./api.js";
-import { setText, cloneTemplate } from "./dom.js";
-import { formatDuration } from "./format.js";
+import { callApi, Problem, quote } from "../server/api.js";
+import { setText, cloneTemplate } from "../display/dom.js";
+import { formatDuration } from "../display/format.js";
 import { statusOfStep } from "./task_state.js";
 import { viewValue } from "./value_view.js";
 

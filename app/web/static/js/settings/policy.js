@@ -1,8 +1,8 @@
 /** The retention and redaction policy on the settings page. */
 
-import { callApi, Problem, quote } from "./api.js";
-import { findSlots, setText } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
+import { callApi, Problem, quote } from "../server/api.js";
+import { findSlots, setText } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
 
 const EMAILS = { "": null, true: true, false: false };
 

@@ -1,11 +1,11 @@
 /** The page of an instance's schedules: lists, adds, pauses and removes schedules. */
 
-import { AgentForm } from "./agent_form.js";
-import { callApi, Problem, quote } from "./api.js";
-import { makeClient } from "./connection.js";
-import { findSlots, onNextFrame, readState, setText, cloneTemplate } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
-import { showTimestamp } from "./format.js";
+import { AgentForm } from "../forms/agent_form.js";
+import { callApi, Problem, quote } from "../server/api.js";
+import { makeClient } from "../server/connection.js";
+import { findSlots, onNextFrame, readState, setText, cloneTemplate } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
+import { showTimestamp } from "../display/format.js";
 
 const state = readState();
 const mayWrite = state.may.includes("schedule.write");

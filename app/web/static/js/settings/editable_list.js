@@ -1,7 +1,7 @@
 /** Shows a list of members or tokens with actions for each row; reloads the list after each action. */
 
-import { callApi, Problem } from "./api.js";
-import { findSlots } from "./dom.js";
+import { callApi, Problem } from "../server/api.js";
+import { findSlots } from "../display/dom.js";
 
 export class EditableList {
   #slots;

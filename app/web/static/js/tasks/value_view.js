@@ -1,6 +1,6 @@
 /** Shows any JSON value as text. Values of agents are untrusted and never parsed as HTML. */
 
-import { BASE, el } from "./dom.js";
+import { BASE, el } from "../display/dom.js";
 
 /** Longer JSON inside an object is collapsed. */
 const MAX_LINES = 12;

@@ -1,10 +1,10 @@
 /** Connects the page to Socket.IO, and shows the state of the connection in the header. */
 
-import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
-import { io } from "../vendor/socket.io.esm.min.js";
+import { TaskWebSocketClient } from "../../../clients/javascript/task_websocket_client.js";
+import { io } from "../../vendor/socket.io.esm.min.js";
 
 import { isSignedIn, csrfHeaders, signInAgain } from "./api.js";
-import { BASE, setText } from "./dom.js";
+import { BASE, setText } from "../display/dom.js";
 
 const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
 

@@ -1,6 +1,6 @@
 /** Calls the REST API for the pages. */
 
-import { BASE } from "./dom.js";
+import { BASE } from "../display/dom.js";
 
 /** An error response: problem details (RFC 9457). */
 export class Problem extends Error {

@@ -1,6 +1,6 @@
 /** Asks for confirmation of an action in the page's `#confirm` dialog. */
 
-import { findSlots, setText } from "./dom.js";
+import { findSlots, setText } from "../display/dom.js";
 
 /**
  * @param {{question: string, name: string, consequence: string, yes: string}} words `yes` is the label of the confirming button

@@ -1,10 +1,10 @@
 /** The API tokens on the settings page: creates and revokes tokens; shows a secret once. */
 
-import { callApi, Problem, quote } from "./api.js";
+import { callApi, Problem, quote } from "../server/api.js";
 import { confirmAction } from "./confirmation.js";
-import { setText, cloneTemplate } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
-import { showTimestamp } from "./format.js";
+import { setText, cloneTemplate } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
+import { showTimestamp } from "../display/format.js";
 import { EditableList } from "./editable_list.js";
 
 const READ = "instance.read";

@@ -6,9 +6,9 @@
  * masked; a value that is entered as JSON is masked if any part of it is secret.
  */
 
-import { Problem } from "./api.js";
-import { el } from "./dom.js";
-import * as controls from "./form_controls.js";
+import { Problem } from "../server/api.js";
+import { el } from "../display/dom.js";
+import * as controls from "./controls.js";
 import { containsSecret, isSecret } from "./secret_fields.js";
 
 /**

@@ -1,12 +1,12 @@
 /** The page of one task: applies each event to the rendered state, and shows the text of the running step. */
 
-import { callApi, Problem, quote } from "./api.js";
-import { makeClient } from "./connection.js";
-import { onNextFrame, readState, setText } from "./dom.js";
-import { formatPercent, formatStatus, showTimestamp } from "./format.js";
-import { StepList } from "./step_list.js";
-import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "./task_state.js";
-import { viewValue } from "./value_view.js";
+import { callApi, Problem, quote } from "../server/api.js";
+import { makeClient } from "../server/connection.js";
+import { onNextFrame, readState, setText } from "../display/dom.js";
+import { formatPercent, formatStatus, showTimestamp } from "../display/format.js";
+import { StepList } from "../tasks/step_list.js";
+import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "../tasks/task_state.js";
+import { viewValue } from "../tasks/value_view.js";
 
 const byId = (id) => document.getElementById(id);
 const state = readState();

@@ -1,9 +1,9 @@
 /** The page that submits a task. */
 
-import { AgentForm } from "./agent_form.js";
-import { callApi, quote } from "./api.js";
-import { BASE, readState } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
+import { AgentForm } from "../forms/agent_form.js";
+import { callApi, quote } from "../server/api.js";
+import { BASE, readState } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
 
 const form = document.getElementById("submit");
 

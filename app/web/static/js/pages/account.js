@@ -1,8 +1,8 @@
 /** The account page: personal tokens and password. */
 
-import { callApi, Problem, quote } from "./api.js";
-import { BASE } from "./dom.js";
-import { handleSubmit } from "./form_errors.js";
+import { callApi, Problem, quote } from "../server/api.js";
+import { BASE } from "../display/dom.js";
+import { handleSubmit } from "../forms/errors.js";
 
 const byId = (id) => document.getElementById(id);
 
