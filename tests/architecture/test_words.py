@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.architecture import stops, words
+from tests.architecture import page_words, stops, words
 from tests.architecture.source_tree import added, read_tree
 
 _PATH = "app/web/serving/listener.py"
@@ -16,6 +16,10 @@ def test_texts_contain_none_of_the_listed_words() -> None:
 
 def test_names_contain_none_of_the_listed_words() -> None:
     assert words.find_name_words(read_tree()) == []
+
+
+def test_pages_scripts_and_style_sheets_contain_none_of_the_listed_words() -> None:
+    assert page_words.find_page_words(read_tree()) == []
 
 
 def test_stop_labels_agree_with_the_walkthrough() -> None:
@@ -35,8 +39,6 @@ def test_stop_labels_agree_with_the_walkthrough() -> None:
         ("bench/peers/new.py", "x = 1  # a road"),
         ("clients/python/new.py", '"""A client that hears."""'),
         ("tests/web/serving/new.py", '"""What is told."""'),
-        ("app/web/static/js/new.js", "/** What somebody wrote. */"),
-        ("clients/javascript/new.js", "call(); // whatever it is"),
         ("docs/new.md", "Nobody waits."),
         (_PATH, "x = 1  # The gate hands it over."),
         (_PATH, "x = f('every watcher sees it')"),
@@ -65,6 +67,12 @@ def test_a_listed_word_in_a_text_is_found(path: str, code: str) -> None:
         (_PATH, "class ClockWatch: ..."),
         (_PATH, "a.next_stage = 1"),
         (_PATH, "def farewell(): ..."),
+        (_PATH, "self._voucher = 1"),
+        ("workers/run/new.py", "class RunReaper: ..."),
+        (_PATH, "DEAF = 1"),
+        (_PATH, "log.warning('schedule_in_doubt', seconds=1)"),
+        (_PATH, "self._log.info('door_opened')"),
+        ("clients/python/new.py", "kept = 1"),
     ],
 )
 def test_a_listed_word_in_a_name_is_found(path: str, code: str) -> None:
@@ -72,8 +80,60 @@ def test_a_listed_word_in_a_name_is_found(path: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("app/web/static/js/new.js", "/** What somebody wrote. */"),
+        ("clients/javascript/new.js", "call(); // whatever it is"),
+        ("app/web/static/js/new.js", "const lensOfTask = 1;"),
+        ("app/web/static/js/new.js", "let found = 1;"),
+        ("clients/javascript/new.mjs", "this.heard = 1;"),
+        ("app/web/static/js/new.js", "show('Nobody is here');"),
+        ("app/web/static/js/new.js", 'dispatch("door-open");'),
+        ("app/web/static/js/new.js", "show(`Ask ${name} whatever`);"),
+        ("app/web/static/js/new.js", "show(`a ${wish.id}`);"),
+        ("app/web/templates/new.html", "<p>What somebody wrote</p>"),
+        ("app/web/templates/new.html", '<p id="ear-of-page"></p>'),
+        ("app/web/templates/new.html", '<p class="wide lobby"></p>'),
+        ("app/web/templates/new.html", "<p data-pulse></p>"),
+        ("app/web/templates/new.html", '<a title="Tell them"></a>'),
+        ("app/web/templates/new.html", "{{ doubts.kind }}"),
+        ("app/web/templates/new.html", "{% set script = 'lobby.js' %}"),
+        ("app/web/templates/new.html", "<!-- The road. -->"),
+        ("docs/new.html", "<h1>The road</h1>"),
+        ("app/web/static/css/new.css", "a.watcher { color: red; }"),
+        ("app/web/static/css/new.css", "#door { color: red; }"),
+        ("app/web/static/css/new.css", "a { --ring: 1px; }"),
+        ("app/web/static/css/new.css", "/* The door. */"),
+    ],
+)
+def test_a_listed_word_in_a_page_or_script_is_found(path: str, code: str) -> None:
+    assert len(added(page_words.find_page_words, path, code)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("app/web/static/css/new.css", "a { outline: none; }"),
+        ("app/web/static/js/new.js", 'may("token.mint"); // string, spring'),
+        ("app/web/templates/new.html", '{% if "token.mint" in may %}<input name="given">{% endif %}'),
+    ],
+)
+def test_names_of_others_in_a_page_or_script_are_not_found(path: str, code: str) -> None:
+    assert added(page_words.find_page_words, path, code) == []
+
+
+@pytest.mark.parametrize(
     "code",
-    ["found_at = 1", "def test_what_is_told(): ...", "x = 'told'", "a = f('nobody')", "def watch(): ...", "string = 1"],
+    [
+        "found_at = 1",
+        "def test_what_is_told(): ...",
+        "x = 'told'",
+        "a = f('nobody')",
+        "def watch(): ...",
+        "string = 1",
+        "deaf_after = 3",
+        "log.info('rows_deleted')",
+    ],
 )
 def test_other_names_are_not_found(code: str) -> None:
     assert added(words.find_text_words, _PATH, code) + added(words.find_name_words, _PATH, code) == []

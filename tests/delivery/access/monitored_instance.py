@@ -41,8 +41,8 @@ class MonitoredInstance:
         actor = Actor("user", user.id, user.name, user_id=user.id)
         return api_tokens.issue_personal(self.bench.by(actor), NewToken(name="test"))["secret"]
 
-    def page(self, minter: str | None = None, **options: Any) -> str:
-        user = None if minter is None else self.bench.user(minter)
+    def page(self, owner: str | None = None, **options: Any) -> str:
+        user = None if owner is None else self.bench.user(owner)
         rt = self.rt if user is None else self.bench.by(Actor("user", user.id, user.name, user_id=user.id))
         return api_tokens.issue_front_end(rt, self.bench.tokens, "mine", NewFrontEndToken(name="page", **options))[
             "secret"

@@ -26,8 +26,8 @@ def strict_settings(**more: Any) -> Settings:
 
 
 def sign(message: Any, key: str = KEY, channel: str = CHANNEL) -> bytes:
-    voucher = MessageSigner(strict_settings(secret_key=key), is_strict=True)
-    return voucher.wrap(channel, json.dumps(message).encode())
+    signer = MessageSigner(strict_settings(secret_key=key), is_strict=True)
+    return signer.wrap(channel, json.dumps(message).encode())
 
 
 def test_an_emit_of_a_configured_name_is_accepted_without_its_callback() -> None:
