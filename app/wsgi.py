@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from swallowtail.app.core.config.settings import Settings
-    from swallowtail.app.web.serving.web_process import Server
+    from swallowtail.app.web.serving.web_process import ServerModule
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
     return run(listener, settings, _import_server(mode))
 
 
-def _import_server(mode: str) -> Server:
+def _import_server(mode: str) -> ServerModule:
     """Import the server of the mode; those of the other modes need libraries that may not be installed."""
     if mode == "gevent":
         from swallowtail.app.web.serving import gevent_server

@@ -42,7 +42,7 @@ def handshake(port: int) -> bytes:
     ).encode()
 
 
-class Client:
+class ReconnectingClient:
     """One client over all its connections: the last number it received, and whether each was the expected one."""
 
     __slots__ = ("data", "epoch", "instance_id", "last", "phase", "reconnect_in", "sock", "upgraded")
@@ -65,7 +65,7 @@ class Client:
 class Clients:
     """All clients, in one loop."""
 
-    def __init__(self, port: int, clients: list[Client]) -> None:
+    def __init__(self, port: int, clients: list[ReconnectingClient]) -> None:
         self.port = port
         self.clients = clients
         self.selector = selectors.DefaultSelector()
@@ -107,14 +107,14 @@ class Clients:
     def _pause(self) -> float:
         return max(0.0, self._plans[0][0] - time.monotonic()) if self._plans else 1.0
 
-    def _open(self, client: Client) -> None:
+    def _open(self, client: ReconnectingClient) -> None:
         client.begin()
         client.sock = socket.socket()
         client.sock.setblocking(False)
         client.sock.connect_ex(("127.0.0.1", self.port))
         self.selector.register(client.sock, selectors.EVENT_WRITE, client)
 
-    def _send_handshake(self, client: Client) -> None:
+    def _send_handshake(self, client: ReconnectingClient) -> None:
         assert client.sock is not None
         try:
             client.sock.send(handshake(self.port) + frame("40"))
@@ -123,7 +123,7 @@ class Clients:
             return
         self.selector.modify(client.sock, selectors.EVENT_READ, client)
 
-    def _lose(self, client: Client) -> None:
+    def _lose(self, client: ReconnectingClient) -> None:
         assert client.sock is not None
         self.selector.unregister(client.sock)
         client.sock.close()
@@ -133,7 +133,7 @@ class Clients:
         wait, client.reconnect_in = client.reconnect_in, None
         self._later(random.uniform(0, SPREAD) if wait is None else wait, lambda: self._open(client))
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: ReconnectingClient) -> None:
         assert client.sock is not None
         try:
             chunk = client.sock.recv(262_144)
@@ -151,7 +151,7 @@ class Clients:
         for packet in self._split_frames(client):
             self._receive(client, packet)
 
-    def _split_frames(self, client: Client) -> list[bytes]:
+    def _split_frames(self, client: ReconnectingClient) -> list[bytes]:
         packets, data, start_at = [], client.data, 0
         while len(data) - start_at >= 2:
             size, start = data[start_at + 1], start_at + 2
@@ -166,7 +166,7 @@ class Clients:
         client.data = data[start_at:]
         return packets
 
-    def _receive(self, client: Client, packet: bytes) -> None:
+    def _receive(self, client: ReconnectingClient, packet: bytes) -> None:
         if packet == b"2":
             self._send(client, "3")
         elif packet.startswith(b"40"):
@@ -183,13 +183,13 @@ class Clients:
             elif name == "reset":
                 self.faults.append(f"reset: {payload['reason']}")
 
-    def _subscribe(self, client: Client) -> None:
+    def _subscribe(self, client: ReconnectingClient) -> None:
         wanted: dict[str, Any] = {"instance_id": client.instance_id}
         if client.last is not None:
             wanted["since"] = {"epoch": client.epoch, "seq": client.last}
         self._send(client, "420" + json.dumps(["subscribe_instance", wanted]))
 
-    def _send(self, client: Client, packet: str) -> None:
+    def _send(self, client: ReconnectingClient, packet: str) -> None:
         try:
             if client.sock is not None:
                 client.sock.send(frame(packet))
@@ -197,7 +197,7 @@ class Clients:
             # Remaining data is read before the end of the connection.
             self.counts["unsent"] += 1
 
-    def _receive_answer(self, client: Client, answer: dict[str, Any]) -> None:
+    def _receive_answer(self, client: ReconnectingClient, answer: dict[str, Any]) -> None:
         if answer["ok"]:
             if client.last is None:
                 client.epoch, client.last = answer["epoch"], answer["head"]
@@ -212,7 +212,7 @@ class Clients:
         else:
             self.faults.append(f"refused: {answer['error']}")
 
-    def _receive_event(self, client: Client, event: dict[str, Any]) -> None:
+    def _receive_event(self, client: ReconnectingClient, event: dict[str, Any]) -> None:
         if client.last is None or event["seq"] != client.last + 1 or event["epoch"] != client.epoch:
             self.faults.append(f"{event['seq']} after {client.last}")
         client.last = event["seq"]
@@ -222,7 +222,7 @@ class Clients:
 def main() -> None:
     """Run the clients that the arguments describe."""
     port, count, *instances = sys.argv[1:]
-    Clients(int(port), [Client(instances[number % len(instances)]) for number in range(int(count))]).run()
+    Clients(int(port), [ReconnectingClient(instances[number % len(instances)]) for number in range(int(count))]).run()
 
 
 if __name__ == "__main__":

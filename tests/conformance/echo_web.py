@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swallowtail.app import wsgi
 
 if TYPE_CHECKING:
-    from swallowtail.app.web.serving.web_process import Server
+    from swallowtail.app.web.serving.web_process import ServerModule
 
 _import_server = wsgi._import_server
 
@@ -17,7 +17,7 @@ _import_server = wsgi._import_server
 class EchoServer:
     """A mode's server, which adds the echo events to the application."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerModule) -> None:
         self._serve = server.serve
         self.make_offloads = server.make_offloads
         self.make_loop = server.make_loop

@@ -60,10 +60,10 @@ class FakeTransport:
             if client in self.stalled:
                 self.waiting[client] = self.waiting.get(client, 0) + len(frames)
 
-    def line(self, client: str) -> None:
+    def find_connection(self, client: str) -> None:
         return None
 
-    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
+    def send_to_all(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
         short = []
         for client in clients:
             taken = frames[: self.room - self.waiting.get(client.id, 0)] if client.id in self.stalled else frames

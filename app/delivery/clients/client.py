@@ -17,7 +17,7 @@ class Client:
     closed: bool = False
     ended: bool = False
     #: What the transport keeps with a client so that it need not search for it.
-    line: Any = None
+    connection: Any = None
     actor: Actor = OPEN
     #: Which fields and tasks the client sees, for as long as it is connected.
     view: View = FULL

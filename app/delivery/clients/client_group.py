@@ -101,7 +101,7 @@ class ClientGroup:
         self._sender.sent_at = time.monotonic()
         if self._current and self._shared.seq == self._buffer.last:
             payload = head_payload(self._instance_id, self._buffer.epoch, self._buffer.last)
-            self._transport.spread(self._current.values(), [self._transport.frame(HEAD, payload)])
+            self._transport.send_to_all(self._current.values(), [self._transport.frame(HEAD, payload)])
 
     def lose(self, after: int, before: int) -> None:
         """Reset the clients that need an event above `after` and up to `before`, none of which is stored any more."""

@@ -23,7 +23,9 @@ class ClientRegistry:
 
     def add(self, client_id: str, actor: Actor = OPEN) -> None:
         """Add a new connection of an actor."""
-        client = Client(client_id, line=self._transport.line(client_id), actor=actor, view=view_of(actor))
+        client = Client(
+            client_id, connection=self._transport.find_connection(client_id), actor=actor, view=view_of(actor)
+        )
         with self._lock:
             self.by_id[client_id] = client
         CLIENTS.set(len(self.by_id))

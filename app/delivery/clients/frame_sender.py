@@ -46,7 +46,7 @@ class FrameSender:
     def send(self, clients: Iterable[Client], durable: list[Frame], live: list[Frame]) -> Sequence[tuple[Client, int]]:
         """Send frames to clients; returns the clients that took fewer than all, with the number each took."""
         present = [client for client in clients if not client.closed]
-        short = self._transport.spread(present, durable + live)
+        short = self._transport.send_to_all(present, durable + live)
         if durable:
             self.sent_at = time.monotonic()
             missed = sum(max(0, len(durable) - sent_count) for _, sent_count in short)

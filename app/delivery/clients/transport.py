@@ -21,10 +21,10 @@ class Transport(Protocol):
     def send(self, client: str, frames: Sequence[Frame]) -> None:
         """Queue messages for a client without waiting. A client that is gone is no error."""
 
-    def line(self, client: str) -> Any:
-        """Return the value of `Client.line` for a new client."""
+    def find_connection(self, client: str) -> Any:
+        """Return the value of `Client.connection` for a new client."""
 
-    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> Sequence[tuple[Client, int]]:
+    def send_to_all(self, clients: Collection[Client], frames: Sequence[Frame]) -> Sequence[tuple[Client, int]]:
         """Send the same messages to all clients without waiting.
 
         Returns the clients that took fewer than all, with the number each took. A client that is gone counts as taking

@@ -64,7 +64,7 @@ class TextStreams:
         with self._lock:
             readers = list(self._readers.get(task_id, {}).values())
             if readers:
-                self._transport.spread(readers, [self._transport.frame(STEP_OUTPUT, wire)])
+                self._transport.send_to_all(readers, [self._transport.frame(STEP_OUTPUT, wire)])
                 DELIVERED.labels("text").inc(len(readers))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from engineio.exceptions import EngineIOError
 
 from swallowtail.app.web.engineio.sessions import Sessions
-from swallowtail.app.web.websocket.batch import FrameBatch
+from swallowtail.app.web.websocket.frame_batch import FrameBatch
 
 
 class StockConnection:

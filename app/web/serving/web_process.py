@@ -37,7 +37,7 @@ CHECKS_PER_MEASUREMENT = 10
 DRAIN_SECONDS = 0.3
 
 
-class Server(Protocol):
+class ServerModule(Protocol):
     """The module of one `async_mode`."""
 
     def make_offloads(self, settings: Settings) -> Offloads:
@@ -50,7 +50,7 @@ class Server(Protocol):
         """Serve an application on a listening socket; return a function that stops accepting connections."""
 
 
-def run(listener: socket, settings: Settings, server: Server) -> int:
+def run(listener: socket, settings: Settings, server: ServerModule) -> int:
     """Construct the parts and serve until SIGTERM or SIGINT; the exit code. Raises SettingsError, Unavailable."""
     check_libraries(*WEB, *(["gevent"] if settings.async_mode == "gevent" else []))
     stopping: list[int] = []

@@ -17,8 +17,8 @@ from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame, frame_ack, frame_event
 from swallowtail.app.web.engineio.sessions import NAMESPACE, Sessions
 from swallowtail.app.web.engineio.stock_connection import StockConnection
-from swallowtail.app.web.websocket.batch import FrameBatch
 from swallowtail.app.web.websocket.connection import WebSocketConnection
+from swallowtail.app.web.websocket.frame_batch import FrameBatch
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
 
 
@@ -39,7 +39,7 @@ class SocketTransport:
         payload: Mapping[str, Any] = PacketJson.loads(cast("TextFrame", frame).data[1:])[1]
         return payload
 
-    def line(self, client: str) -> WebSocketConnection | StockConnection:
+    def find_connection(self, client: str) -> WebSocketConnection | StockConnection:
         """Return the connection through which messages reach a client."""
         eio_sid = self._sessions.find_id(client) or ""
         session = self._sessions.find(eio_sid)
@@ -47,24 +47,24 @@ class SocketTransport:
             return session.connection
         return StockConnection(self._sessions, eio_sid, self._limit)
 
-    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
+    def send_to_all(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
         """Send the same messages to all clients; return those that took fewer, with the number each took."""
         batch = FrameBatch(cast("Sequence[TextFrame]", frames))
         data, size, count = batch.data, batch.size, batch.count
         short = []
         for client in clients:
-            line = client.line
+            connection = client.connection
             try:
-                if not line.can_send:
-                    sent_count = line.offer(batch)
-                elif (sent := line.send(data)) == size:
+                if not connection.can_send:
+                    sent_count = connection.offer(batch)
+                elif (sent := connection.send(data)) == size:
                     continue
                 else:
-                    sent_count = line.keep_rest(batch, sent)
+                    sent_count = connection.keep_rest(batch, sent)
             except BlockingIOError:
-                sent_count = line.keep_rest(batch, 0)
+                sent_count = connection.keep_rest(batch, 0)
             except OSError:
-                line.abort()
+                connection.abort()
                 continue
             if sent_count < count:
                 short.append((client, sent_count))
@@ -72,7 +72,7 @@ class SocketTransport:
 
     def is_ready(self, client: Client) -> bool:
         """Return whether a client takes a message now."""
-        return bool(client.line.is_ready)
+        return bool(client.connection.is_ready)
 
     def send(self, client: str, frames: Sequence[Frame | SharedFrame]) -> None:
         """Queue messages for a client. A client that is gone is no error; one with a far too long queue is closed."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from swallowtail.app.web.websocket.batch import FrameBatch
 from swallowtail.app.web.websocket.event_loop import READ, WRITE, EventLoop
+from swallowtail.app.web.websocket.frame_batch import FrameBatch
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, OutgoingBudget, Piece
 
 #: Pieces of any size that may wait for one client: pings, and the answer to its last request.

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from swallowtail.app.web.engineio.packets import TextFrame
-from swallowtail.app.web.websocket.batch import FrameBatch
 from swallowtail.app.web.websocket.connection import WebSocketConnection
 from swallowtail.app.web.websocket.event_loop import EventLoop
+from swallowtail.app.web.websocket.frame_batch import FrameBatch
 from swallowtail.app.web.websocket.frames import (
     CLOSE,
     PING,
