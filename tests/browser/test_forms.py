@@ -136,13 +136,13 @@ def test_two_clicks_make_one_task(pages: InstancePages) -> None:
 
 def test_an_instance_is_created(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
     page = pages.page
-    for name, taken in (("first", False), ("again", True)):
+    for name, has_error in (("first", False), ("again", True)):
         page.goto(pages.url)
         page.get_by_label("Name").fill(name)
         page.get_by_label("Id").fill(f"made-{pages.instance[:8]}")
         with forgiving(browser[1], "409"):
             page.get_by_role("button", name="Create").click()
-            if taken:
+            if has_error:
                 expect(pages.error_at("id")).to_be_visible()
             else:
                 expect(page.get_by_role("heading", name="first")).to_be_visible()

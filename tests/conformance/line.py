@@ -236,10 +236,10 @@ def read_open(packet: str) -> dict[str, Any]:
     return fields
 
 
-def expect(seen: object, wanted: object, what: str) -> None:
+def expect(seen: object, expected: object, what: str) -> None:
     """Raise Surprise unless both are the same."""
-    if seen != wanted:
-        raise Surprise(f"{what}: {seen!r} instead of {wanted!r}")
+    if seen != expected:
+        raise Surprise(f"{what}: {seen!r} instead of {expected!r}")
 
 
 def expect_no_socket(peer: Peer, **query: str) -> None:

@@ -66,10 +66,10 @@ class FakeTransport:
     def send_to_all(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
         short = []
         for client in clients:
-            taken = frames[: self.room - self.waiting.get(client.id, 0)] if client.id in self.stalled else frames
-            self.send(client.id, taken)
-            if len(taken) < len(frames):
-                short.append((client, len(taken)))
+            accepted = frames[: self.room - self.waiting.get(client.id, 0)] if client.id in self.stalled else frames
+            self.send(client.id, accepted)
+            if len(accepted) < len(frames):
+                short.append((client, len(accepted)))
         return short
 
     def is_ready(self, client: Client) -> bool:

@@ -68,14 +68,14 @@ class Overtaking:
     def __init__(self, publish: Callable[[Sequence[EventRecord]], None], group: int = 4) -> None:
         self._publish = publish
         self._group = group
-        self._kept: list[Sequence[EventRecord]] = []
+        self._groups: list[Sequence[EventRecord]] = []
         self._lock = threading.Lock()
 
     def announce(self, events: Sequence[EventRecord]) -> None:
         """Hold a message until its group is complete."""
         with self._lock:
-            self._kept.append(events)
-            if len(self._kept) == self._group:
+            self._groups.append(events)
+            if len(self._groups) == self._group:
                 self._flush()
 
     def flush(self) -> None:
@@ -84,9 +84,9 @@ class Overtaking:
             self._flush()
 
     def _flush(self) -> None:
-        for events in reversed(self._kept):
+        for events in reversed(self._groups):
             self._publish(events)
-        self._kept.clear()
+        self._groups.clear()
 
 
 def author_with(author: Author, announce: Callable[[Sequence[EventRecord]], None]) -> Author:

@@ -77,14 +77,14 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Callable[..., Scene]]:
-    made: list[Scene] = []
+    scenes: list[Scene] = []
 
     def make(**fields: Any) -> Scene:
-        made.append(Scene(**fields))
-        return made[-1]
+        scenes.append(Scene(**fields))
+        return scenes[-1]
 
     yield make
-    for each in made:
+    for each in scenes:
         each.hub.stop()
         for name in list(each.hub.clients.by_id):
             each.hub.subscriptions.disconnect(name)

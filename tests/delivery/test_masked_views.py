@@ -80,11 +80,11 @@ def test_live_progress_of_other_tasks_alone_sends_nothing(scene: Callable[..., S
 def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Callable[..., Scene]) -> None:
     s = scene(ring_events=10, client_backlog=500)
     s.join("full")
-    mine: list[EventRecord] = []
+    own_events: list[EventRecord] = []
     for _ in range(10):
         write(s, 3, task=OTHERS)
-        mine += write(s)
-    expected = [each for e in mine for each in (skip(e.seq - 4, e.seq - 1), *shown([e]))]
+        own_events += write(s)
+    expected = [each for e in own_events for each in (skip(e.seq - 4, e.seq - 1), *shown([e]))]
     s.join("page", since=0, view=PAGE)
     s.stream.turn()
     assert s.reader.reads
@@ -146,17 +146,17 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
         s.join(name, view=PAGE)
     s.join("full")
     s.transport.stall("slow")
-    mine: list[EventRecord] = []
+    own_events: list[EventRecord] = []
     for number in range(1, 61):
         write(s, 2, task=OTHERS)
-        mine += write(s)
-        say(s, number, base=mine[-1].seq, rev=number)
+        own_events += write(s)
+        say(s, number, base=own_events[-1].seq, rev=number)
     before = len(received(s, "slow"))
     assert before <= 16 + 2
     s.transport.drain("slow")
     for _ in range(40):
         s.stream.turn()
-    expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *shown([e]))]
+    expected = [each for e in own_events for each in (skip(e.seq - 3, e.seq - 1), *shown([e]))]
     slow = received(s, "slow")
     durable = [each for each in slow if "rev" not in each[1]]
     # The number of hidden events in one `skip` depends on how many arrived at once.

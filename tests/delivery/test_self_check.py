@@ -38,16 +38,16 @@ def wire(tcp_redis: RedisServer) -> Iterator[SilentWire]:
 
 @pytest.fixture
 def new_hub() -> Iterator[Callable[..., Hub]]:
-    made: list[Hub] = []
+    hubs: list[Hub] = []
 
     def make(url: str, **fields: object) -> Hub:
         settings = make_settings(**{"redis_url": url, "probe_interval": 0.05, "deaf_after": 0.5, **fields})
-        made.append(Hub(settings, FakeReader(settings), FakeTransport()))
-        made[-1].start()
-        return made[-1]
+        hubs.append(Hub(settings, FakeReader(settings), FakeTransport()))
+        hubs[-1].start()
+        return hubs[-1]
 
     yield make
-    for hub in made:
+    for hub in hubs:
         hub.stop()
 
 

@@ -58,14 +58,14 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Callable[..., Scene]]:
-    made: list[Scene] = []
+    scenes: list[Scene] = []
 
     def make(**fields: Any) -> Scene:
-        made.append(Scene(**fields))
-        return made[-1]
+        scenes.append(Scene(**fields))
+        return scenes[-1]
 
     yield make
-    for each in made:
+    for each in scenes:
         for name in list(each.hub.clients.by_id):
             each.hub.subscriptions.disconnect(name)
 
@@ -129,9 +129,9 @@ def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
     reader = FakeReader()
     reader.write(1)
     snapshots = SnapshotCache(reader, 0.05)
-    kept = reader.read_start(INSTANCE, FROM_NOTHING)
-    snapshots.keep(kept)
-    assert snapshots.find(INSTANCE, FROM_NOTHING) is kept
+    start = reader.read_start(INSTANCE, FROM_NOTHING)
+    snapshots.keep(start)
+    assert snapshots.find(INSTANCE, FROM_NOTHING) is start
     until = time.monotonic() + 0.06
     while time.monotonic() < until:
         time.sleep(0.01)
@@ -183,9 +183,9 @@ def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int,
         domain.settle()
         reader = domain.reader
         assert isinstance(reader, CountingReader)
-        wanted = Screen(domain.snapshot(author.instance_id)).tasks
+        tasks = Screen(domain.snapshot(author.instance_id)).tasks
         faults = [fault for viewer in viewers for fault in viewer.faults()]
-        faults += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != wanted]
+        faults += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != tasks]
         return reader.snapshots, duration, faults
 
 

@@ -44,8 +44,8 @@ def new_domain(migrated: Path, tmp_path: Path) -> Iterator[NewDomain]:
         return domains[-1]
 
     yield make
-    for made in domains:
-        made.close()
+    for domain in domains:
+        domain.close()
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def domain_on() -> Iterator[Callable[..., Domain]]:
         return domains[-1]
 
     yield make
-    for made in domains:
-        made.close()
+    for domain in domains:
+        domain.close()
 
 
 def _lock_sqlite(domain: Domain) -> subprocess.Popen[str]:

@@ -123,15 +123,15 @@ def enter(limits: Limits, actor: Actor = ANN) -> bool:
 def test_deferred_uses_are_counted_together_afterwards(pair: tuple[Limits, Limits]) -> None:
     one, other = (limits.caller_messages for limits in pair)
     assert [one.acquire("ann") for _ in range(12)] == [0.0] * 12
-    taken: list[float] = []
+    waits: list[float] = []
 
     def is_refused() -> bool:
-        taken.append(other.acquire("ann"))
-        return taken[-1] > 0
+        waits.append(other.acquire("ann"))
+        return waits[-1] > 0
 
     # This process does not know the uses yet, and does not wait; alone it would allow twenty.
     wait_until(is_refused, "it is refused here too", every=0.1)
-    assert 8 <= len(taken) - 1 < 20
+    assert 8 <= len(waits) - 1 < 20
     assert 0 < other.peek("ann") <= 3600
     assert other.acquire("bob") == 0.0
 

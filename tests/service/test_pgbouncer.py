@@ -28,10 +28,10 @@ STEPS = 12
 
 @pytest.fixture
 def bouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
-    made = PgBouncer(postgres_server)
-    with made.start():
-        yield made
-    made.discard()
+    bouncer = PgBouncer(postgres_server)
+    with bouncer.start():
+        yield bouncer
+    bouncer.discard()
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def new_domain_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewDomain]:
         return domains[-1]
 
     yield make
-    for made in domains:
-        made.close()
+    for domain in domains:
+        domain.close()
 
 
 def _perform(domain: Domain, fails: list[Exception]) -> None:

@@ -96,8 +96,8 @@ def _logout_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
 
 
 def _own_token(callers_app: CallersApp) -> str:
-    mine = callers_app.rt.by(Caller(callers_app.actors["viewer"], "system"))
-    return f"/api/v1/tokens/{api_tokens.issue_personal(mine, NewToken(name='ci'))['token']['id']}"
+    viewer = callers_app.rt.by(Caller(callers_app.actors["viewer"], "system"))
+    return f"/api/v1/tokens/{api_tokens.issue_personal(viewer, NewToken(name='ci'))['token']['id']}"
 
 
 def _paused(callers_app: CallersApp) -> str:

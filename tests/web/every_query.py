@@ -75,12 +75,12 @@ def _lists(callers_app: CallersApp) -> Iterator[tuple[str, str]]:
         ("stranger", "/api/v1/instances", {"limit": "1"}),
     ):
         for size in range(len(filters) + 1):
-            for chosen in itertools.combinations(filters.items(), size):
-                yield who, f"{path}?{urlencode(chosen)}"
-                if "limit" in dict(chosen) and "events" not in path:
-                    cursor = callers_app.request(who, "GET", f"{path}?{urlencode(chosen)}").get_json()["next_cursor"]
+            for selection in itertools.combinations(filters.items(), size):
+                yield who, f"{path}?{urlencode(selection)}"
+                if "limit" in dict(selection) and "events" not in path:
+                    cursor = callers_app.request(who, "GET", f"{path}?{urlencode(selection)}").get_json()["next_cursor"]
                     if cursor is not None:
-                        yield who, f"{path}?{urlencode({**dict(chosen), 'cursor': cursor})}"
+                        yield who, f"{path}?{urlencode({**dict(selection), 'cursor': cursor})}"
 
 
 def work_all(callers_app: CallersApp) -> None:

@@ -46,10 +46,10 @@ class SocketClient:
 
     def _connect(self, may_end: Callable[[int], bool], *, stall: bool) -> None:
         with self.peer.connected() as line:
-            wanted: dict[str, Any] = {"instance_id": self.peer.instance_id}
+            subscription: dict[str, Any] = {"instance_id": self.peer.instance_id}
             if self.since is not None:
-                wanted["since"] = self.since
-            line.send("420" + json.dumps(["subscribe_instance", wanted]))
+                subscription["since"] = self.since
+            line.send("420" + json.dumps(["subscribe_instance", subscription]))
             (reply,) = line.take_ack(0)
             if self.since is None:
                 self.since = {"epoch": reply["epoch"], "seq": reply["head"]}

@@ -175,9 +175,9 @@ def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
 
 
 def _wrong_screens(domain: Domain, viewers: list[Viewer]) -> list[str]:
-    wanted = _without_notes(Screen(domain.snapshot(viewers[0].instance_id)))
+    screen = _without_notes(Screen(domain.snapshot(viewers[0].instance_id)))
     return [
-        f"{viewer.name} shows {viewer.screen.tasks}" for viewer in viewers if _without_notes(viewer.screen) != wanted
+        f"{viewer.name} shows {viewer.screen.tasks}" for viewer in viewers if _without_notes(viewer.screen) != screen
     ]
 
 

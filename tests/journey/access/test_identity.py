@@ -31,15 +31,15 @@ def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
     created = deployment.cli("users", "create", "boss", "--superuser", stdin=PASSWORD + "\n")
     signed_in = deployment.cli("login", "boss", stdin=PASSWORD + "\n")
     script = deployment.cli("tokens", "create", "ci").stdout.strip()
-    kept = (tmp_path / "token").read_text().strip()
-    secrets = {PASSWORD, WRONG, script, kept}
+    stored_token = (tmp_path / "token").read_text().strip()
+    secrets = {PASSWORD, WRONG, script, stored_token}
 
     with httpx2.Client(base_url=f"{web.url}/api/v1", timeout=60) as client:
         assert client.get("/instances").status_code == 401
         assert client.post("/auth/login", json={"name": "boss", "password": WRONG}).status_code == 401
         tokens = client.post("/auth/login", json={"name": "boss", "password": PASSWORD}).json()
         secrets |= {tokens["access_token"], tokens["session_token"]}
-        for token in (tokens["access_token"], script, kept):
+        for token in (tokens["access_token"], script, stored_token):
             who = client.get("/auth/whoami", headers={"Authorization": f"Bearer {token}"})
             assert who.json()["name"] == "boss"
         following = client.post("/auth/refresh", json={"session_token": tokens["session_token"]}).json()

@@ -23,8 +23,8 @@ from tests.journey.campaign_clients import BRIEF, CAMPAIGN, PATIENT, drop_on_the
 
 def add(deployment: Deployment, instance: str, kind: str, payload: Any, **timing: Any) -> str:
     """Add a schedule that makes up for every slot, however long this machine stalls; its id."""
-    wanted = NewSchedule(name="plan", kind=kind, input=payload, catch_up="all", **timing)
-    return schedule_service.add_schedule(deployment.runtime(), instance, wanted)["id"]
+    schedule = NewSchedule(name="plan", kind=kind, input=payload, catch_up="all", **timing)
+    return schedule_service.add_schedule(deployment.runtime(), instance, schedule)["id"]
 
 
 def slots(deployment: Deployment, schedule: str) -> list[SlotView]:

@@ -19,10 +19,10 @@ MANY = 40
 
 @pytest.fixture
 def client(shared_deployment: Deployment) -> Iterator[socketio.Client]:
-    made = socketio.Client(reconnection=False, handle_sigint=False)
-    made.connect(shared_deployment.webs[0].url, transports=["polling"], wait_timeout=30)
-    yield made
-    made.disconnect()
+    client = socketio.Client(reconnection=False, handle_sigint=False)
+    client.connect(shared_deployment.webs[0].url, transports=["polling"], wait_timeout=30)
+    yield client
+    client.disconnect()
 
 
 def test_every_event_of_a_burst_is_acknowledged(client: socketio.Client) -> None:

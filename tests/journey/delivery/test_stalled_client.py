@@ -103,8 +103,8 @@ class Reader(threading.Thread):
 def subscribe(lines: ExitStack, peer: Peer, since: dict[str, Any] | None = None) -> tuple[Line, int]:
     """A new client, and the number of the last event before its first unless it said `since`."""
     line = lines.enter_context(peer.connected())
-    wanted = {"instance_id": peer.instance_id, **({} if since is None else {"since": since})}
-    line.send("420" + json.dumps(["subscribe_instance", wanted]))
+    subscription = {"instance_id": peer.instance_id, **({} if since is None else {"since": since})}
+    line.send("420" + json.dumps(["subscribe_instance", subscription]))
     answer: dict[str, Any] = line.take_ack(0)[0]
     return line, answer["head"]
 

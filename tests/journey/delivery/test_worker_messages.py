@@ -61,5 +61,8 @@ def check_text(messages: list[tuple[str, dict[str, Any]]], channel: str, events:
     assert {place for place, _ in pieces} == {channel}
     steps = dict.fromkeys(event["data"]["step_id"] for event in events if event["type"] == "execution_step")
     for step in steps:
-        mine = [piece for _, piece in pieces if piece["step_id"] == step]
-        assert [(piece["rev"], piece["offset"], len(piece["text"])) for piece in mine] == [(1, 0, 64), (2, 64, 36)]
+        step_pieces = [piece for _, piece in pieces if piece["step_id"] == step]
+        assert [(piece["rev"], piece["offset"], len(piece["text"])) for piece in step_pieces] == [
+            (1, 0, 64),
+            (2, 64, 36),
+        ]

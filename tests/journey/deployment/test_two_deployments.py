@@ -28,8 +28,8 @@ def test_two_deployments_on_one_redis_keep_to_themselves(
     for deployment in deployments:
         deployment.start_worker()
         deployment.start_web()
-    with Recorder(first.webs[0].url) as mine, Recorder(second.webs[0].url) as theirs:
-        recorders = (mine, theirs)
+    with Recorder(first.webs[0].url) as first_recorder, Recorder(second.webs[0].url) as second_recorder:
+        recorders = (first_recorder, second_recorder)
         # Both have an instance of this id.
         instance = first.settings.demo_instance
         for recorder in recorders:

@@ -51,11 +51,11 @@ class Crowd:
         self.client = httpx2.Client(verify=False, timeout=30, headers={"Connection": "close"})
 
     def send(self, what: bytes, times: int = 1) -> list[socket.socket]:
-        made = [socket.create_connection(("127.0.0.1", self._web.port), timeout=30) for _ in range(times)]
-        self.open += made
-        for one in made:
+        sockets = [socket.create_connection(("127.0.0.1", self._web.port), timeout=30) for _ in range(times)]
+        self.open += sockets
+        for one in sockets:
             one.sendall(what)
-        return made
+        return sockets
 
     def close(self) -> None:
         for one in self.open:
@@ -65,14 +65,14 @@ class Crowd:
 
 @pytest.fixture
 def crowd_of(new_deployment: Callable[..., Deployment]) -> Iterator[Callable[..., Crowd]]:
-    made: list[Crowd] = []
+    crowds: list[Crowd] = []
 
     def make(way: str, **env: Any) -> Crowd:
-        made.append(Crowd(new_deployment(env={**WAYS[way], **env}).start_web()))
-        return made[-1]
+        crowds.append(Crowd(new_deployment(env={**WAYS[way], **env}).start_web()))
+        return crowds[-1]
 
     yield make
-    for crowd in made:
+    for crowd in crowds:
         crowd.close()
         crowd.client.close()
 

@@ -109,13 +109,13 @@ def _states(web: WebProcess) -> dict[str, str]:
     return {name: part["status"] for name, part in parts.items()}
 
 
-def _wait_for_runs(port: int, wanted: dict[str, int]) -> None:
+def _wait_for_runs(port: int, counts: dict[str, int]) -> None:
     name = "swallowtail_run_seconds_count "
 
     def ran() -> dict[str, float]:
         return {key.removeprefix(name): value for key, value in _read(port).items() if key.startswith(name)}
 
-    wait_until(lambda: ran() == wanted, "the runs are counted", seen=ran)
+    wait_until(lambda: ran() == counts, "the runs are counted", seen=ran)
 
 
 def _check_counts(port: int) -> None:
@@ -178,14 +178,14 @@ def test_a_worker_removes_the_metric_files_of_killed_workers_and_no_others(
     [killed] = left() - others
     first.kill()
     second = start()
-    [kept] = left() - others
-    assert kept != killed
+    [remaining] = left() - others
+    assert remaining != killed
     third = start()
-    assert kept in left()
+    assert remaining in left()
     wait_until(lambda: "metrics_not_served" in third.log_text(), "the port is the other's")
     assert len(left() - others) == 2
     assert others <= left()
     second.terminate()
     second.wait()
-    assert kept not in left()
+    assert remaining not in left()
     wait_until(lambda: _read(port), "the third serves on the port that is free now")

@@ -27,8 +27,8 @@ class Scene:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.loop = EventLoop(select.epoll(), lambda _: None, lambda work: work())
         self.dispatched: list[tuple[socket.socket, tuple[str, int], bool]] = []
-        chosen = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **options}
-        settings = make_settings(var_dir=path, **chosen)
+        values = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **options}
+        settings = make_settings(var_dir=path, **values)
         self.limits = Limits(settings)
         self.deadlines = ReadDeadlines(settings.request_seconds, 75)
         self.served = ServedConnections(self.limits, self.deadlines)

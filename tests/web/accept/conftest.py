@@ -13,12 +13,12 @@ from tests.web.accept.acceptor_scene import Scene
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Any]:
-    made: list[Scene] = []
+    scenes: list[Scene] = []
 
     def make(**options: Any) -> Scene:
-        made.append(Scene(tmp_path, **options))
-        return made[-1]
+        scenes.append(Scene(tmp_path, **options))
+        return scenes[-1]
 
     yield make
-    for one in made:
+    for one in scenes:
         one.close()

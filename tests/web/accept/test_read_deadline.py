@@ -55,9 +55,9 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    made = Scene()
-    yield made
-    made.close()
+    scene = Scene()
+    yield scene
+    scene.close()
 
 
 def cut_late(deadlines: ReadDeadlines) -> None:

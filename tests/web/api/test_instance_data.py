@@ -139,7 +139,7 @@ def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) 
 
 def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: WebApp) -> None:
     web_app.create_instance("other")
-    kept = web_app.submit("other")["task"]["id"]
+    other_task = web_app.submit("other")["task"]["id"]
     before = expect_json(web_app.get("/instances/acme"))
     running = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(running, 1, "hand")
@@ -154,7 +154,7 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: 
     expect_problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
     expect_problem(web_app.get(f"/tasks/{running}"), 404, "not_found", "task_id")
     assert web_app.rt.runs.heartbeat(claim, 1.0, "").alive is False
-    assert expect_json(web_app.get(f"/tasks/{kept}"))["id"] == kept
+    assert expect_json(web_app.get(f"/tasks/{other_task}"))["id"] == other_task
     again = expect_json(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)
     assert (again["seq"], again["epoch"] != before["epoch"]) == (0, True)
     lines = [orjson.loads(line) for line in web_app.get("/instances/acme/export").data.splitlines()]

@@ -20,10 +20,10 @@ def callers_app(tmp_path: Path) -> Iterator[CallersApp]:
 
 def test_an_admin_keeps_members(callers_app: CallersApp) -> None:
     name = callers_app.new_user()
-    made = expect_json(
+    token = expect_json(
         callers_app.request("admin", "PUT", f"/api/v1/instances/acme/members/{name}", {"role": "operator"})
     )
-    assert (made["name"], made["role"]) == (name, "operator")
+    assert (token["name"], token["role"]) == (name, "operator")
     listed = expect_json(callers_app.request("admin", "GET", "/api/v1/instances/acme/members"))["items"]
     assert {one["name"]: one["role"] for one in listed} == {
         "admin": "admin", "operator": "operator", "owner": "owner", "viewer": "viewer", name: "operator",

@@ -70,18 +70,18 @@ class Pair:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Iterator[Any]:
-    made: list[Pair] = []
+    pairs: list[Pair] = []
     budgets: list[MemoryBudgets] = []
 
     def make(**options: Any) -> Pair:
         settings = make_settings(var_dir=tmp_path, **options)
         budgets.append(budgets[0] if budgets else MemoryBudgets(settings))
-        made.append(Pair(settings, budgets[0]))
-        made[-1].budgets = budgets[0]  # type: ignore[attr-defined]
-        return made[-1]
+        pairs.append(Pair(settings, budgets[0]))
+        pairs[-1].budgets = budgets[0]  # type: ignore[attr-defined]
+        return pairs[-1]
 
     yield make
-    for one in made:
+    for one in pairs:
         one.client.close()
         one.server.close()
 

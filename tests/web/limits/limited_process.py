@@ -18,17 +18,17 @@ BOB = Actor("user", "u2", "bob", user_id="u2")
 HERE, THERE = "127.0.0.1", "192.0.2.7"
 
 
-_made: list[Limits] = []
+_limits: list[Limits] = []
 
 
 def make_limits(tmp_path: Path, clock: Clock, **values: Any) -> Limits:
     """Limits of a process whose Redis is unavailable."""
-    _made.append(Limits(make_settings(var_dir=tmp_path, **values), clock))
-    return _made[-1]
+    _limits.append(Limits(make_settings(var_dir=tmp_path, **values), clock))
+    return _limits[-1]
 
 
 @pytest.fixture
 def clock() -> Iterator[Clock]:
     yield Clock()
-    while _made:
-        _made.pop().close()
+    while _limits:
+        _limits.pop().close()

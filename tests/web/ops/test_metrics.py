@@ -56,8 +56,8 @@ def test_the_page_about_metrics_names_each_of_them_and_no_others(web_app: WebApp
     body = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
     assert served == body
     sources = [path.read_text(encoding="utf-8") for part in ("app", "workers") for path in (ROOT / part).rglob("*.py")]
-    made = r"(?:Counter|Gauge|Histogram|Summary|Family)\(\s*\"(swallowtail_\w+)\""
-    assert {name for source in sources for name in re.findall(made, source)} <= body
+    pattern = r"(?:Counter|Gauge|Histogram|Summary|Family)\(\s*\"(swallowtail_\w+)\""
+    assert {name for source in sources for name in re.findall(pattern, source)} <= body
 
 
 def test_every_gauge_can_be_added_up_over_the_processes_of_an_address(web_app: WebApp) -> None:

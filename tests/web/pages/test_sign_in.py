@@ -49,8 +49,8 @@ def web_app(open_web_app: Callable[..., WebApp]) -> WebApp:
 
 
 def cookie(client: FlaskClient) -> str | None:
-    kept = client.get_cookie("swallowtail_session")
-    return None if kept is None else kept.value
+    cookie = client.get_cookie("swallowtail_session")
+    return None if cookie is None else cookie.value
 
 
 def test_a_user_signs_in_and_out(web_app: WebApp) -> None:
@@ -86,8 +86,8 @@ def test_the_api_accepts_the_cookie_with_the_csrf_token_only(web_app: WebApp) ->
     body = {"name": "Acme", "id": "acme"}
     for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "0" * 64}):
         expect_problem(client.post("/api/v1/instances", json=body, headers=headers), 403, "csrf")
-    made = client.post("/api/v1/instances", json=body, headers={"X-CSRF-Token": proof})
-    assert made.status_code == 201
+    response = client.post("/api/v1/instances", json=body, headers={"X-CSRF-Token": proof})
+    assert response.status_code == 201
     expect_problem(client.post("/api/v1/instances/acme/tasks", json=SUBMISSION), 403, "csrf")
     expect_problem(client.delete("/api/v1/tokens/00000000-0000-4000-8000-000000000000"), 403, "csrf")
 
@@ -127,10 +127,10 @@ def test_the_cookie_is_hidden_from_scripts_and_kept_to_tls_where_there_is_tls(
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(plain.split("; "))
     assert "Secure" not in plain
     safe = sign_in(web_app.app.test_client(), **TLS).headers.getlist("Set-Cookie")
-    (kept,) = [body for body in safe if "session=sws" in body]
-    assert kept.startswith("__Host-swallowtail_session=")
-    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(kept.split("; "))
-    assert "Domain" not in kept
+    (session_body,) = [body for body in safe if "session=sws" in body]
+    assert session_body.startswith("__Host-swallowtail_session=")
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(session_body.split("; "))
+    assert "Domain" not in session_body
 
 
 def test_signing_in_begins_another_session_and_ends_the_one_before(web_app: WebApp) -> None:
@@ -232,8 +232,8 @@ def test_only_a_path_of_this_server_is_gone_to(asked: str | None, followed: str)
 
 
 def test_pages_send_to_the_form_and_the_api_answers_401(web_app: WebApp) -> None:
-    gone = web_app.client.get("/instances/a?status=FAILED", headers=HTML)
-    assert (gone.status_code, gone.location) == (303, "/login?next=/instances/a?status%3DFAILED")
+    page = web_app.client.get("/instances/a?status=FAILED", headers=HTML)
+    assert (page.status_code, page.location) == (303, "/login?next=/instances/a?status%3DFAILED")
     expect_problem(web_app.client.get("/api/v1/instances", headers=HTML), 401, "unauthenticated")
     assert web_app.client.get("/").status_code == 401
     assert web_app.client.get("/", headers={**HTML, "Authorization": "Bearer x"}).status_code == 401

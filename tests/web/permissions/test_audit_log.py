@@ -55,8 +55,12 @@ def test_refusals_are_written_down_where_they_belong(callers_app: CallersApp) ->
     # Denied requests are written in the background.
     callers_app.web_app.web.denied_requests.close(timeout=60)
     items = callers_app.request("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
-    mine = [e for e in items if e["object_id"] == callers_app.task_id and e["detail"]["act"].endswith("/cancel")]
-    assert [(e["object_type"], e["detail"]["act"]) for e in mine] == [("task", "POST /api/v1/tasks/<task_id>/cancel")]
+    cancellations = [
+        e for e in items if e["object_id"] == callers_app.task_id and e["detail"]["act"].endswith("/cancel")
+    ]
+    assert [(e["object_type"], e["detail"]["act"]) for e in cancellations] == [
+        ("task", "POST /api/v1/tasks/<task_id>/cancel")
+    ]
     outside = callers_app.request("superuser", "GET", "/api/v1/audit?action=denied").get_json()["items"]
     assert "GET /api/v1/audit" in {e["detail"]["act"] for e in outside}
 

@@ -80,8 +80,8 @@ def describe(entry: AuditEntry) -> tuple[str, ...]:
 def name_object(mark: str, response: TestResponse, path: str, who: str) -> str | None:
     """Return the object id of an expected entry; None if only the log knows it."""
     if mark == "made":
-        made = response.get_json()
-        return str(made["id"] if "id" in made else (made.get("token") or made["task"])["id"])
+        reply = response.get_json()
+        return str(reply["id"] if "id" in reply else (reply.get("token") or reply["task"])["id"])
     if mark == "who":
         return who
     if mark.startswith("/"):

@@ -95,10 +95,10 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
     callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens, rt = Tokens(callers_app.rt), callers_app.rt
-    mine = rt.by(Caller(callers_app.actors["viewer"], "system"))
-    personal = api_tokens.issue_personal(mine, NewToken(name="ci"))
+    viewer = rt.by(Caller(callers_app.actors["viewer"], "system"))
+    personal = api_tokens.issue_personal(viewer, NewToken(name="ci"))
     page = api_tokens.issue_front_end(rt, tokens, "acme", NewFrontEndToken(name="page"))
-    api_tokens.revoke_own(mine, personal["token"]["id"])
+    api_tokens.revoke_own(viewer, personal["token"]["id"])
     api_tokens.revoke_front_end(rt, "acme", page["token"]["id"])
     monkeypatch.setattr(current_caller, "identify", IDENTIFY)
     stolen = f"{personal['secret'][:-4]}0000"

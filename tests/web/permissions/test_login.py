@@ -59,9 +59,9 @@ def as_user(web_app: WebApp, name: str = "ann") -> dict[str, Any]:
 
 def audit(web_app: WebApp) -> list[tuple[str, str, str, str]]:
     """Return the entries except those about refused tokens, which are written later (`test_denied_requests`)."""
-    mine = (AuditEntry.scope == "", AuditEntry.action != "token.refused")
+    criteria = (AuditEntry.scope == "", AuditEntry.action != "token.refused")
     with web_app.rt.db.read() as session:
-        rows = session.scalars(select(AuditEntry).where(*mine).order_by(AuditEntry.number))
+        rows = session.scalars(select(AuditEntry).where(*criteria).order_by(AuditEntry.number))
         return [(row.actor_name, row.action, row.entrance, row.address) for row in rows]
 
 
@@ -179,9 +179,9 @@ def test_one_changes_ones_own_password(web_app: WebApp) -> None:
 def test_superusers_keep_users(web_app: WebApp) -> None:
     root = as_user(web_app, "boss")
     response = web_app.post("/users", {"name": "Bob", "password": PASSWORD}, **root)
-    made = expect_json(response, 201)
+    tokens = expect_json(response, 201)
     assert response.headers["Location"] == "/api/v1/users/bob"
-    assert expect_json(web_app.get("/users/bob", **root)) == made
+    assert expect_json(web_app.get("/users/bob", **root)) == tokens
     bob = as_user(web_app, "bob")
     assert expect_json(web_app.post("/users/bob/disable", **root))["disabled_at"] is not None
     unauthenticated(web_app.get("/auth/whoami", **bob))

@@ -92,7 +92,7 @@ def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> 
 
 
 def test_what_is_done_is_done_by_the_caller(callers_app: CallersApp) -> None:
-    made = callers_app.request("stranger", "POST", "/api/v1/instances", {"name": "Mine", "id": "mine"})
-    assert made.status_code == 201
+    response = callers_app.request("stranger", "POST", "/api/v1/instances", {"name": "Mine", "id": "mine"})
+    assert response.status_code == 201
     assert callers_app.request("stranger", "GET", "/api/v1/instances/mine").status_code == 200
     assert callers_app.request("owner", "GET", "/api/v1/instances/mine").status_code == 404

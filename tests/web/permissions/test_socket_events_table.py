@@ -71,7 +71,7 @@ def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> N
 
 def test_a_token_cannot_be_refreshed_by_the_token_of_another_user(callers_app: CallersApp) -> None:
     hub = Hub(callers_app.rt.settings, DatabaseReader(callers_app.rt.db, callers_app.rt.settings), FakeTransport())
-    for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
-        hub.clients.add("c", callers_app.actors[mine])
+    for own, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
+        hub.clients.add("c", callers_app.actors[own])
         replace = partial(hub.permissions.replace_token, hub.clients.find("c"), callers_app.actors[other])
         assert outcome(replace) == "forbidden"

@@ -98,15 +98,15 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[type[Scene]]:
-    made: list[Scene] = []
+    scenes: list[Scene] = []
 
     class Kept(Scene):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            made.append(self)
+            scenes.append(self)
 
     yield Kept
-    for one in made:
+    for one in scenes:
         one.close()
 
 

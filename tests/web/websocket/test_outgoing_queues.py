@@ -66,13 +66,13 @@ def test_over_the_budget_the_session_that_polled_longest_ago_ends(callers: Any) 
     sessions = slow.server.eio.sockets
     for caller in (slow, quick):
         caller.session.send(SharedFrame(b"4[", b"%d" % id(caller) * (MEGABYTE // 10), b"]"))
-    gone = slow.session
+    session = slow.session
     quick.poll()
     for _ in range(3):
         late.session.send(SharedFrame(b"4[", b"x" * (MEGABYTE - len(sessions)), b"]"))
     wait_until(lambda: slow.sid not in sessions, "it is closed")
-    assert gone.closed
-    assert gone.queue.get(block=False) is None
+    assert session.closed
+    assert session.queue.get(block=False) is None
     assert sorted(sessions) == sorted([quick.sid, late.sid])
     assert budget.used < 4 * MEGABYTE
     assert len(late.poll()) == 3
