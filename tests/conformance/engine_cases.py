@@ -65,13 +65,13 @@ def websocket_opens(peer: Peer) -> None:
 
 
 def websocket_wrong_version(peer: Peer) -> None:
-    """A websocket without EIO, or with one that is none, ends."""
+    """A websocket without EIO, or with an invalid one, is closed."""
     for version in ("", "abc", "3"):
         expect_no_socket(peer, EIO=version)
 
 
 def websocket_wrong_transport(peer: Peer) -> None:
-    """A websocket without a transport, or with one that is none, ends."""
+    """A websocket without a transport, or with an invalid one, is closed."""
     for transport in NO_TRANSPORTS:
         expect_no_socket(peer, transport=transport)
 
@@ -97,7 +97,7 @@ def websocket_binary(peer: Peer) -> None:
 
 
 def websocket_wrong_packet(peer: Peer) -> None:
-    """A message that is no packet closes the session."""
+    """A message that is not a packet closes the session."""
     for packet in ("abc", "7", ""):
         with peer.opened() as line:
             line.send(packet)
@@ -105,7 +105,7 @@ def websocket_wrong_packet(peer: Peer) -> None:
 
 
 def websocket_noop(peer: Peer) -> None:
-    """A NOOP of the client means nothing, and hurts nothing."""
+    """A NOOP of the client has no effect."""
     with peer.connected() as line:
         line.send("6", "421" + peer.wants())
         line.take_ack(1)
@@ -121,7 +121,7 @@ def websocket_too_large(peer: Peer) -> None:
 
 
 def polling_ping(peer: Peer) -> None:
-    """The server pings, the client answers, and the session lives."""
+    """The server pings, the client answers, and the session stays open."""
     sid = peer.joined()
     for _ in range(2):
         answer = peer.get(sid)
@@ -131,7 +131,7 @@ def polling_ping(peer: Peer) -> None:
 
 
 def polling_ping_timeout(peer: Peer) -> None:
-    """A client that never answers a ping is gone."""
+    """The session of a client that never answers a ping is closed."""
     fields = read_open(peer.get().text)
     end = time.monotonic() + (fields["pingInterval"] + fields["pingTimeout"]) / 1000 + GRACE
     while (status := peer.post("6", fields["sid"]).status_code) == 200 and time.monotonic() < end:
@@ -140,13 +140,13 @@ def polling_ping_timeout(peer: Peer) -> None:
 
 
 def websocket_ping(peer: Peer) -> None:
-    """The server pings, the client answers, and the session lives."""
+    """The server pings, the client answers, and the session stays open."""
     with peer.connected() as line:
         line.outlive_pings(peer)
 
 
 def websocket_ping_timeout(peer: Peer) -> None:
-    """A client that never answers a ping is cut off."""
+    """A client that never answers a ping is disconnected."""
     with peer.socket() as line:
         fields = line.take_open()
         line.send("40")

@@ -32,7 +32,7 @@ def event_with_ack(peer: Peer) -> None:
 
 
 def ack_zero(peer: Peer) -> None:
-    """Zero is a number like any other."""
+    """Zero is a valid number of an acknowledgement."""
     with peer.connected() as line:
         line.send("420" + peer.wants())
         line.take_ack(0)
@@ -55,14 +55,14 @@ def binary_ack(peer: Peer) -> None:
 
 
 def text_after_binary(peer: Peer) -> None:
-    """An event with attachments leaves the connection as it was."""
+    """After an event with attachments, the next text event is received."""
     with peer.connected() as line:
         line.send(_binary("no-handler-for-this", "1"), b"\x01", b"\x02", "422" + peer.wants())
         line.take_ack(2)
 
 
 def binary_among_others(peer: Peer) -> None:
-    """Attachments may stand anywhere among the arguments, also inside of them."""
+    """Attachments may be anywhere among the arguments, also inside of them."""
     holes = [f'{{"_placeholder":true,"num":{number}}}' for number in range(4)]
     fields = f'1,{holes[0]},"3",[4],{holes[1]},[{holes[2]},"swag",{{"b":["c",{holes[3]}]}}]]'
     attachments: list[str | bytes] = [b"\x00", b"asdf", b"\xff" * 5, b"end"]
@@ -82,7 +82,7 @@ def many_attachments(peer: Peer) -> None:
 
 
 def event_elsewhere(peer: Peer) -> None:
-    """Events, acknowledgements and attachments go both ways in another namespace."""
+    """Events, acknowledgements and attachments work in both directions in another namespace."""
     hole = '{"_placeholder":true,"num":0}'
     with peer.connected() as line:
         line.send("40/custom,")
@@ -134,7 +134,7 @@ def large_binary(peer: Peer) -> None:
 
 
 def asked(peer: Peer) -> None:
-    """The server may ask for an acknowledgement: it gets what the client answers under that number."""
+    """The server may request an acknowledgement: it receives the client's reply with that number."""
     with peer.connected() as line:
         line.send('42["ask",1,"2"]')
         number, fields = _read_question(line)
@@ -144,7 +144,7 @@ def asked(peer: Peer) -> None:
 
 
 def asked_in_binary(peer: Peer) -> None:
-    """A question of the server, and the answer to it, may have attachments."""
+    """Such a request of the server, and the reply, may have attachments."""
     hole = '{"_placeholder":true,"num":0}'
     with peer.connected() as line:
         line.send(f'451-["ask",{hole}]', b"\x01\x02")
@@ -183,7 +183,7 @@ def room(peer: Peer) -> None:
 
 
 def room_in_binary(peer: Peer) -> None:
-    """What is sent into a room may have attachments."""
+    """A message to a room may have attachments."""
     hole = '{"_placeholder":true,"num":0}'
     with peer.connected() as inside, peer.connected() as outside:
         inside.send(f'421["enter","bin-{id(inside)}"]')

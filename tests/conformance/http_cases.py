@@ -15,7 +15,7 @@ STRANGER = "http://bad-domain.example"
 
 
 def refusals_say_why(peer: Peer) -> None:
-    """A refusal is JSON with the number and the message that the reference server has for it."""
+    """A refusal is JSON with the code and the message of the reference server."""
     refusals = [
         (peer.get(transport="tobi"), 0, "Transport unknown"),
         (peer.get(transport="constructor"), 0, "Transport unknown"),
@@ -33,14 +33,14 @@ def refusals_say_why(peer: Peer) -> None:
 
 
 def path_below(peer: Peer) -> None:
-    """What follows `/socket.io/` in the path is not looked at."""
+    """The path after `/socket.io/` is ignored."""
     answer = httpx2.get(f"{peer.url}/socket.io/default/?EIO=4&transport=polling", timeout=GRACE)
     expect(answer.status_code, 200, "status")
     read_open(answer.text)
 
 
 def query_of_its_own(peer: Peer) -> None:
-    """An address may have parameters of the application's own."""
+    """The URL may have parameters of the application."""
     read_open(peer.get(a="b", c="d").text)
     with peer.socket(a="b", c="d") as line:
         line.take_open()
@@ -52,12 +52,12 @@ def no_cookie(peer: Peer) -> None:
 
 
 def not_kept(peer: Peer) -> None:
-    """No answer to a poll may be kept by a cache."""
+    """No cache may store the response to a poll."""
     expect(peer.get().headers.get("cache-control"), "no-store", "Cache-Control")
 
 
 def compressed(peer: Peer) -> None:
-    """A long answer is compressed for a client that says it can read that; a short one is not."""
+    """A long response is compressed for a client that accepts this; a short one is not."""
     for encoding in ("gzip", "deflate"):
         expect(_encoding(peer, encoding, 4000), encoding, "encoding of a long answer")
     expect(_encoding(peer, "gzip, deflate", 4000), "gzip", "encoding of a long answer to who reads both")
@@ -90,20 +90,20 @@ def page_of_another_origin(peer: Peer) -> None:
 
 
 def page_of_a_stranger(peer: Peer) -> None:
-    """A page of an origin that is not allowed may not read answers."""
+    """A page of an origin that is not allowed may not read responses."""
     for answer in (peer.get(headers={"Origin": STRANGER}), httpx2.options(peer.http(), headers={"Origin": STRANGER})):
         if answer.headers.get("access-control-allow-origin") in (STRANGER, "*"):
             raise Surprise("it may")
 
 
 def websocket_without_a_transport(peer: Peer) -> None:
-    """A request for a websocket that names no transport gets an answer in HTTP: 400."""
+    """A websocket request without a transport is answered with HTTP 400."""
     with Raw(peer, peer.http(transport=""), WANTS_SOCKET) as raw:
         expect(raw.answer()[0], 400, "status")
 
 
 def websocket_and_garbage(peer: Peer) -> None:
-    """Bytes after a websocket request that are no frame do not affect other clients."""
+    """Bytes after a websocket request that form no frame do not affect other clients."""
     for sid in ("", peer.session()):
         with Raw(peer, peer.http(transport="websocket", sid=sid), WANTS_SOCKET, b"test"):
             peer.settle()

@@ -20,7 +20,7 @@ def wrong_payload(peer: Peer) -> None:
 
 
 def wrong_connect_payload(peer: Peer) -> None:
-    """A CONNECT whose payload is not an object closes the connection, without a word to the namespace."""
+    """A CONNECT whose payload is not an object closes the connection; the namespace does not receive it."""
     for packet in ('40"invalid"', "40[]", "40{"):
         with peer.opened() as line:
             line.send(packet)
@@ -39,7 +39,7 @@ def wrong_event_name(peer: Peer) -> None:
 
 
 def wrong_ack_number(peer: Peer) -> None:
-    """An event whose number is none closes the connection."""
+    """An event with an invalid number closes the connection."""
     _expect_end_after(peer, '42abc["message-with-ack",1,"2",{"3":[false]}]')
 
 
@@ -60,13 +60,13 @@ def wrong_attachments(peer: Peer) -> None:
 
 
 def wrong_number_of_attachments(peer: Peer) -> None:
-    """A binary packet that does not say how many attachments it has closes the connection."""
+    """A binary packet without its number of attachments closes the connection."""
     for packet in ("45", "451", '45["a"]', '45a-["a"]', '451.23-["a"]', "450-", '450-["a"]', "45woooot"):
         _expect_end_after(peer, packet)
 
 
 def wrong_placeholder(peer: Peer) -> None:
-    """A placeholder that is no number closes the connection."""
+    """A placeholder that is not a number closes the connection."""
     _expect_end_after(peer, '451-["message",{"_placeholder":true,"num":"splice"}]', b"\x01")
 
 
@@ -98,7 +98,7 @@ def wrong_packet_elsewhere(peer: Peer) -> None:
 
 
 def no_other_client_is_affected(peer: Peer) -> None:
-    """What one client sends that cannot be read is not noticed by another."""
+    """Unreadable packets of one client do not affect another."""
     with peer.connected() as other:
         for packet in ('42["a"', "45", '44["handle me please"]'):
             _expect_end_after(peer, packet)
@@ -107,7 +107,7 @@ def no_other_client_is_affected(peer: Peer) -> None:
 
 
 def answers_what_it_cannot_read(peer: Peer) -> None:
-    """(Ours) What cannot be read is answered or ends the connection; the sender is never left without either."""
+    """(Ours) An unreadable packet is answered, or closes the connection."""
     for packet in ("4abc", "42{}", '42abc["x",1]', '42["a"', '42["connect"]', "42", "4", "49[]", '451-["x"]', "453-[]"):
         with peer.connected() as line:
             line.send(packet, b"\x01") if packet.startswith("451") else line.send(packet)
@@ -123,7 +123,7 @@ def answers_what_it_cannot_read(peer: Peer) -> None:
 
 
 def empty_acknowledgement_takes_nothing(peer: Peer) -> None:
-    """(Ours) A binary acknowledgement without its attachments does not take the next event for one of them."""
+    """(Ours) After a binary acknowledgement without its attachments, the next event is not taken for one of them."""
     with peer.connected() as line:
         line.send("46", "427" + peer.wants())
         line.take_ack(7)

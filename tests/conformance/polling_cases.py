@@ -20,7 +20,7 @@ def polling_one_packet(peer: Peer) -> None:
 
 
 def polling_several_packets(peer: Peer) -> None:
-    """Packets in one payload are parted by a record separator, both ways."""
+    """Packets in one payload are separated by a record separator, in both directions."""
     sid = peer.joined()
     wants = ['42["message","one"]', '42["message","two"]', '42["message","three"]']
     expect(peer.post(SEPARATOR.join(wants), sid).status_code, 200, "status of POST")
@@ -29,7 +29,7 @@ def polling_several_packets(peer: Peer) -> None:
 
 
 def polling_binary(peer: Peer) -> None:
-    """Binary data travels as base64 after a b, both ways, and its packets form one event."""
+    """Binary data is sent as base64 after a b, in both directions, and its packets form one event."""
     sid = peer.joined()
     event = '451-["message",{"_placeholder":true,"num":0}]'
     expect(peer.post(SEPARATOR.join([event, "bAQIDBA=="]), sid).status_code, 200, "status of POST")
@@ -60,7 +60,7 @@ def polling_many_packets(peer: Peer) -> None:
 
 
 def polling_many_answers(peer: Peer) -> None:
-    """What a client is sent in one go is polled whole and in order, however much it is."""
+    """Messages sent together are polled completely and in order, however many they are."""
     sid = peer.joined()
     expect(peer.post('42["burst",200]', sid).status_code, 200, "status of POST")
     received = peer.poll_until(sid, lambda packets: '42["note",199]' in packets)
@@ -86,14 +86,14 @@ def polling_too_large(peer: Peer) -> None:
 
 
 def polling_noop(peer: Peer) -> None:
-    """A NOOP of the client means nothing, and hurts nothing."""
+    """A NOOP of the client has no effect."""
     sid = peer.joined()
     expect(peer.post(SEPARATOR.join(["6", "427" + peer.wants()]), sid).status_code, 200, "status of POST")
     peer.poll_until(sid, lambda packets: any(p.startswith("437") for p in packets))
 
 
 def polling_by_another_transport(peer: Peer) -> None:
-    """A session that polls is not served by a request that names a websocket and asks for none; it goes on."""
+    """A polling session refuses a request that names a websocket without an upgrade, and continues."""
     sid = peer.joined()
     expect(peer.get(sid, transport="websocket").status_code, 400, "status of GET")
     expect(peer.get(transport="websocket").status_code, 400, "status of a GET without a session")
@@ -112,7 +112,7 @@ def polling_one_connection_each(peer: Peer) -> None:
 
 
 def polling_wrong_packet(peer: Peer) -> None:
-    """A payload that is none closes the session."""
+    """An invalid payload closes the session."""
     for payload in ("abc", "a123", "{", "{}", '["a123", "a456"]', ""):
         sid = peer.session()
         peer.post(payload, sid)
@@ -120,7 +120,7 @@ def polling_wrong_packet(peer: Peer) -> None:
 
 
 def polling_wrong_message(peer: Peer) -> None:
-    """A message that is no Socket.IO packet closes the session: the client receives CLOSE after its messages."""
+    """A message that is not a Socket.IO packet closes the session: the client receives CLOSE after its messages."""
     sid = peer.joined()
     expect(peer.post('42["message","before"]', sid).status_code, 200, "status of POST")
     peer.post("4abc", sid)
@@ -140,7 +140,7 @@ def polling_twice_at_once(peer: Peer) -> None:
 
 
 def polling_cancelled(peer: Peer) -> None:
-    """A poll that its client gives up closes the session."""
+    """A poll that its client cancels closes the session."""
     sid = peer.joined()
     start_poll(peer, sid).close()
     peer.settle()

@@ -27,7 +27,7 @@ def connect(peer: Peer) -> None:
 
 
 def connect_with_payload(peer: Peer) -> None:
-    """CONNECT may bring a payload."""
+    """CONNECT may have a payload."""
     with peer.opened() as line:
         line.send('40{"token":"123"}')
         expect(set(line.take_connect()), {"sid"}, "fields")
@@ -43,7 +43,7 @@ def sids_differ(peer: Peer) -> None:
 
 
 def connect_elsewhere(peer: Peer) -> None:
-    """CONNECT to another namespace is answered by its name, and brings what that namespace sends."""
+    """The reply to CONNECT to another namespace names it, and its events follow."""
     with peer.opened() as line:
         line.send("40/custom,")
         expect(set(_read_custom(line)), {"sid"}, "fields")
@@ -51,7 +51,7 @@ def connect_elsewhere(peer: Peer) -> None:
 
 
 def connect_elsewhere_with_payload(peer: Peer) -> None:
-    """CONNECT to another namespace may bring a payload."""
+    """CONNECT to another namespace may have a payload."""
     with peer.opened() as line:
         line.send('40/custom,{"token":"abc"}')
         expect(set(_read_custom(line)), {"sid"}, "fields")
@@ -67,14 +67,14 @@ def _read_custom(line: Line) -> dict[str, Any]:
 
 
 def unknown_namespace(peer: Peer) -> None:
-    """CONNECT to a namespace that is not there is answered with CONNECT_ERROR and an object with a message."""
+    """CONNECT to an unknown namespace is answered with CONNECT_ERROR and an object with a message."""
     with peer.opened() as line:
         line.send("40/random")
         _expect_refusal(line.take())
 
 
 def unknown_namespace_beside(peer: Peer) -> None:
-    """Being refused at one namespace does not hurt the connection to another."""
+    """A refusal at one namespace does not affect the connection to another."""
     with peer.connected() as line:
         line.send("40/random,")
         _expect_refusal(line.take())
@@ -98,7 +98,7 @@ def wrong_handshake(peer: Peer) -> None:
 
 
 def no_handshake(peer: Peer) -> None:
-    """A client that connects to no namespace in time is cut off."""
+    """A client that connects to no namespace in time is disconnected."""
     with peer.opened() as line:
         _answer_pings_until_end(line)
 
@@ -152,7 +152,7 @@ def connect_by_name(peer: Peer) -> None:
 
 
 def connect_with_an_unknown_session(peer: Peer) -> None:
-    """A CONNECT that asks to go on with a session of unknown id opens a new one."""
+    """A CONNECT that asks to continue an unknown session opens a new one."""
     with peer.opened() as line:
         line.send('40{"pid":"foo","offset":"bar"}')
         fields = line.take_connect()
@@ -177,7 +177,7 @@ def connect_twice_by_polling(peer: Peer) -> None:
 
 
 def refused_by_a_namespace(peer: Peer) -> None:
-    """A namespace may refuse whom it wants: CONNECT_ERROR says why, in an object with a message and data."""
+    """A namespace may refuse a client: CONNECT_ERROR has the reason, in an object with a message and data."""
     with peer.connected() as line:
         line.send("40/closed,")
         fields = line.take_packet("44/closed,", len("44/closed,"))
@@ -212,7 +212,7 @@ def sent_away(peer: Peer) -> None:
 
 
 def disconnect(peer: Peer) -> None:
-    """DISCONNECT from the main namespace is met with nothing but the next ping."""
+    """After DISCONNECT from the main namespace the server sends nothing but the next ping."""
     with peer.connected() as line:
         line.send("41")
         line._socket.settimeout(GRACE)
@@ -220,21 +220,21 @@ def disconnect(peer: Peer) -> None:
 
 
 def disconnect_ends(peer: Peer) -> None:
-    """(Ours) A connection that has left its only namespace ends after a while."""
+    """(Ours) A connection that has left its only namespace is closed after a timeout."""
     with peer.connected() as line:
         line.send("41")
         _answer_pings_until_end(line)
 
 
 def disconnect_from_another(peer: Peer) -> None:
-    """(Ours) DISCONNECT from a namespace that a client is not in hurts nothing."""
+    """(Ours) DISCONNECT from a namespace that the client is not in has no effect."""
     with peer.connected() as line:
         line.send("41/random,", "421" + peer.wants())
         line.take_ack(1)
 
 
 def disconnect_from_one_of_two(peer: Peer) -> None:
-    """DISCONNECT from one namespace leaves the connection to another alone."""
+    """DISCONNECT from one namespace does not affect the connection to another."""
     with peer.connected() as line:
         line.send("40/custom")
         _read_custom(line)
@@ -244,7 +244,7 @@ def disconnect_from_one_of_two(peer: Peer) -> None:
 
 
 def connect_elsewhere_while_leaving(peer: Peer) -> None:
-    """A client may leave one namespace for another in one go."""
+    """A client may leave one namespace and connect to another at once."""
     with peer.connected() as line:
         line.send("41", "40/custom,")
         _read_custom(line)

@@ -8,7 +8,7 @@ from tests.conformance.line import GRACE, Peer, expect, expect_no_socket
 
 
 def upgrade(peer: Peer) -> None:
-    """Probe, probed, a NOOP for the open poll, UPGRADE: the session goes on over the websocket."""
+    """Probe, its reply, a NOOP for the open poll, UPGRADE: the session continues over the websocket."""
     sid = peer.session()
     with peer.socket(sid=sid) as line:
         line.send("2probe")
@@ -21,14 +21,14 @@ def upgrade(peer: Peer) -> None:
 
 
 def upgrade_without_a_poll(peer: Peer) -> None:
-    """A NOOP that no poll was there for does not come over the websocket."""
+    """A NOOP without an open poll is not sent over the websocket."""
     with _upgraded(peer) as line:
         line.line.send("40")
         line.line.take_connect()
 
 
 def upgrade_in_a_burst(peer: Peer) -> None:
-    """What is on its way while a session is upgraded comes whole and in order, by the poll or by the websocket."""
+    """Messages sent during an upgrade arrive completely and in order, by the poll or by the websocket."""
     sid = peer.joined()
     peer.post('42["burst",60]', sid)
     received: list[str] = []
@@ -43,7 +43,7 @@ def upgrade_in_a_burst(peer: Peer) -> None:
 
 
 def upgrade_then_polling(peer: Peer) -> None:
-    """After an upgrade the session cannot be polled; the websocket is not hurt by the attempt."""
+    """After an upgrade the session cannot be polled; the attempt does not affect the websocket."""
     with _upgraded(peer) as line:
         line.line.send("40")
         line.line.take_connect()
@@ -55,7 +55,7 @@ def upgrade_then_polling(peer: Peer) -> None:
 
 
 def upgrade_twice(peer: Peer) -> None:
-    """A second websocket for an upgraded session ends."""
+    """A second websocket for an upgraded session is closed."""
     with _upgraded(peer) as line:
         line.line.send("40")
         line.line.take_connect()
@@ -85,7 +85,7 @@ def _post_notes(peer: Peer, sid: str, numbers: range) -> None:
 
 
 def upgrade_never_finished(peer: Peer) -> None:
-    """A websocket that never says UPGRADE is closed, and the session goes on by polling."""
+    """A websocket that never sends UPGRADE is closed, and the session continues by polling."""
     sid = peer.joined()
     with peer.socket(sid=sid) as line:
         line.send("2probe")
@@ -95,7 +95,7 @@ def upgrade_never_finished(peer: Peer) -> None:
 
 
 def upgrade_without_a_probe(peer: Peer) -> None:
-    """A websocket that begins with anything but a probe is closed, and the session goes on by polling."""
+    """A websocket that begins with anything but a probe is closed, and the session continues by polling."""
     sid = peer.joined()
     with peer.socket(sid=sid) as line:
         line.send("6")
@@ -119,7 +119,7 @@ def upgrade_of_a_closed_session(peer: Peer) -> None:
 
 
 def upgrade_then_ping(peer: Peer) -> None:
-    """After an upgrade the pings come over the websocket, and the session lives."""
+    """After an upgrade the pings arrive over the websocket, and the session stays open."""
     with _upgraded(peer) as upgraded:
         line = upgraded.line
         line.send("40")
