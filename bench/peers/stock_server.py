@@ -25,7 +25,7 @@ socketio = SocketIO(
 
 @socketio.on("subscribe_instance")  # type: ignore[untyped-decorator]
 def subscribe(request: dict[str, Any]) -> dict[str, Any]:
-    """Join the room and say so."""
+    """Join the room and confirm it."""
     join_room(request["instance_id"])
     emit("subscribed", {"instance_id": request["instance_id"]})
     return {"ok": True}

@@ -59,7 +59,7 @@ export class ConnectionKeeper {
     });
   }
 
-  /** Close the connection for good. */
+  /** Close the connection permanently. */
   close() {
     const socket = this.#socket;
     clearTimeout(this.#timer);
@@ -127,7 +127,7 @@ export class ConnectionKeeper {
   }
 
   #reconnectIn(socket, pause) {
-    // A handler of the loss may have closed this connection for good, and `close` clears the timer.
+    // A handler of the loss may have closed this connection permanently, and `close` clears the timer.
     if (this.#socket !== socket) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => socket.connect(), pause);

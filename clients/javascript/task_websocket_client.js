@@ -108,7 +108,7 @@ export class TaskWebSocketClient {
     this.#book.removeTask(taskId);
   }
 
-  /** Close the connection for good. Subscriptions are kept for another `connect`. */
+  /** Close the connection permanently. Subscriptions are kept for another `connect`. */
   disconnect() {
     this.#keeper.close();
     this.#book.suspend();

@@ -97,7 +97,7 @@ class TaskWebSocketClient(Handlers):
             raise refusal or ConnectionFailed(f"no connection to {self.url} within {timeout:g} s")
 
     def disconnect(self) -> None:
-        """Close the connection for good. Subscriptions are kept for another `connect`."""
+        """Close the connection permanently. Subscriptions are kept for another `connect`."""
         if self._threads and not self._keeper.is_stopping:
             self._keeper.stop()
             self._queue.put(self._close)

@@ -33,13 +33,13 @@ def polling_opens(peer: Peer) -> None:
 
 
 def polling_wrong_version(peer: Peer) -> None:
-    """A request without EIO, or with one that is none, is refused."""
+    """A request without EIO, or with an invalid one, is refused."""
     for version in ("", "abc", "3"):
         expect(peer.get(EIO=version).status_code, 400, f"status for EIO={version!r}")
 
 
 def polling_wrong_transport(peer: Peer) -> None:
-    """A request without a transport, or with one that is none, is refused."""
+    """A request without a transport, or with an invalid one, is refused."""
     for transport in NO_TRANSPORTS:
         expect(peer.get(transport=transport).status_code, 400, f"status for transport={transport!r}")
 

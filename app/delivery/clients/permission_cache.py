@@ -65,7 +65,7 @@ class PermissionCache:
         return changed
 
     def replace_token(self, client: Client, actor: Actor) -> None:
-        """Give a client a new token of the same bearer. Raises Forbidden for another, NotFound once it is cut off."""
+        """Give a client a new token of the same bearer. Raises Forbidden for another, NotFound if it is closed."""
         if not actor.has_same_bearer(client.actor):
             raise Forbidden("this token belongs to another user or has other rights", field="token")
         for instance_id in client.scope:

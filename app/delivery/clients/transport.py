@@ -19,7 +19,7 @@ class Transport(Protocol):
         """Return the payload of an encoded message."""
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client without waiting. A client that is gone is no error."""
+        """Queue messages for a client without waiting. A closed client is not an error."""
 
     def find_connection(self, client: str) -> Any:
         """Return the value of `Client.connection` for a new client."""
@@ -27,7 +27,7 @@ class Transport(Protocol):
     def send_to_all(self, clients: Collection[Client], frames: Sequence[Frame]) -> Sequence[tuple[Client, int]]:
         """Send the same messages to all clients without waiting.
 
-        Returns the clients that took fewer than all, with the number each took. A client that is gone counts as taking
+        Returns the clients that took fewer than all, with the number each took. A closed client counts as taking
         all.
         """
 

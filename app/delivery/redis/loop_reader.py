@@ -29,7 +29,7 @@ class Loop(Protocol):
 
 
 class LoopReader:
-    """Reads a connection until it ends; its owner goes on writing to it."""
+    """Reads a connection until it ends; its owner continues to write to it."""
 
     def __init__(self, loop: Loop, connected: socket.socket, receive: Callable[[Any], None]) -> None:
         """`receive(reply)` is called in the loop with every reply, and must not block."""

@@ -97,7 +97,7 @@ class InstanceStream:
             self.intake.head = head
 
     def leave(self, client: Client) -> None:
-        """Remove a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
+        """Remove a client whose connection is closed. Takes no lock: it may be called in the middle of a send."""
         self._post(partial(self._groups.remove, client))
 
     def wake(self) -> None:

@@ -105,7 +105,7 @@ class PeekingAcceptor:
             self._fail(pending)
 
     def _fail(self, pending: PendingConnection) -> None:
-        """Close one connection after an unexpected error; all others go on."""
+        """Close one connection after an unexpected error; all others continue."""
         log.exception("accept_failed")
         fd = pending.sock.fileno()
         if self._pending.get(fd) is pending:

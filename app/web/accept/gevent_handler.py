@@ -28,7 +28,7 @@ def _with_send_timeout(handler: type[Any], seconds: float) -> type[Any]:
             self.socket.settimeout(seconds)
 
         def _sendall(self, data: bytes) -> None:
-            # In parts: the timeout covers one call, and a slow client that goes on reading keeps its connection.
+            # In parts: the timeout covers one call, and a slow client that continues to read keeps its connection.
             for start in range(0, len(data), _WRITE_SIZE):
                 super()._sendall(data[start : start + _WRITE_SIZE])
 

@@ -1,6 +1,6 @@
 """Limits how long a request may take to arrive, head and body together, under every WSGI server.
 
-Servers limit each read alone, so a client that sends a byte now and then would keep its connection for good. One check
+Servers limit each read alone, so a client that sends a byte now and then would keep its connection forever. One check
 per second finds connections whose current request is late, and cuts those that still wait for a part of it. When the
 process is full, the connection that has waited longest for its client goes earlier. Writing the response has no
 deadline here: a poll may wait, a download may be slow.

@@ -81,7 +81,7 @@ class ClientTokens:
 
     def _find_token(self, auth: Any) -> Any:
         token = auth.get("token") if isinstance(auth, dict) else None
-        # Without required sign-in, a client may go on sending a foreign token, which is ignored.
+        # Without required sign-in, a client may continue to send a foreign token, which is ignored.
         return None if self._is_open and not self._tokens.is_recognized(token) else token
 
 

@@ -1,4 +1,4 @@
-"""Limits how many clients resume per second, and gives the others a time to come back.
+"""Limits how many clients resume per second, and gives the others a time at which to reconnect.
 
 After a restart thousands of clients resume at the same moment. Each one is cheap; all of them together would delay
 every other client. A client without a position is not delayed, because it may not know the `retry_after_ms` answer.

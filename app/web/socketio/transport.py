@@ -75,7 +75,7 @@ class SocketTransport:
         return bool(client.connection.is_ready)
 
     def send(self, client: str, frames: Sequence[Frame | SharedFrame]) -> None:
-        """Queue messages for a client. A client that is gone is no error; one with a far too long queue is closed."""
+        """Queue messages for a client. A closed client is not an error; one with far too long a queue is closed."""
         session = self._find(client)
         if session is None:
             return
