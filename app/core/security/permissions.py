@@ -77,14 +77,14 @@ def confirm(session: Session, actor: Actor) -> Actor:
     if actor.is_trusted:
         return actor
     if actor.user_id is not None:
-        query = select(User.disabled_at, User.is_superuser).where(User.id == actor.user_id)
-        user = session.execute(query).one_or_none()
+        state = select(User.disabled_at, User.is_superuser).where(User.id == actor.user_id)
+        user = session.execute(state).one_or_none()
         if user is None or user.disabled_at is not None:
             raise _revoked(actor)
         actor = replace(actor, is_superuser=user.is_superuser and actor.kind == "user")
     if actor.token_id is not None:
-        query = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
-        token = session.execute(query).one_or_none()
+        validity = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
+        token = session.execute(validity).one_or_none()
         if token is None or token.revoked_at is not None or (token.expires_at and token.expires_at <= now()):
             raise _revoked(actor)
     return actor

@@ -17,7 +17,7 @@ _CONTINUES = re.compile(rb"^(content-length|transfer-encoding|upgrade)[ \t]*:", 
 class PendingConnection:
     """A connection whose request head is incomplete."""
 
-    __slots__ = ("address", "is_counted", "seen", "since", "sock")
+    __slots__ = ("address", "is_counted", "received_bytes", "since", "sock")
 
     def __init__(self, sock: socket.socket, address: Address) -> None:
         self.sock = sock
