@@ -40,6 +40,8 @@ def test_stop_labels_agree_with_the_walkthrough() -> None:
         ("clients/python/new.py", '"""A client that hears."""'),
         ("tests/web/serving/new.py", '"""What is told."""'),
         ("docs/new.md", "Nobody waits."),
+        ("docs/decisions/0099-new.md", "Somebody waits."),
+        ("app/migrations/versions/0099_new.py", '"""What nobody waits for."""'),
         (_PATH, "x = 1  # The gate hands it over."),
         (_PATH, "x = f('every watcher sees it')"),
         ("scripts/cli/new.py", 'x: str = Option(help="Mint a token.")'),

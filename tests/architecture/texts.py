@@ -34,10 +34,11 @@ _WORD = re.compile(r"\w+")
 _METRIC_PREFIX = "swallowtail_"
 #: Files whose names a document may use.
 _SOURCES = (".py", ".js", ".mjs", ".html", ".cfg", ".toml", ".conf", ".acl")
-#: Names in Celery's messages, in JavaScript, and in macOS.
+#: Names in Celery's messages, in JavaScript, in macOS, and in the Linux kernel.
 _FOREIGN_NAMES = {"reply_to", "MAX_SAFE_INTEGER", "F_FULLFSYNC"}
-#: Documents that name tests of other projects, and parts of the system of their time.
-_OTHER_NAMES = ("docs/conformance.md", "docs/decisions/")
+_FOREIGN_NAMES |= {"MSG_NOSIGNAL", "io_uring", "net_rx_action", "tcp_write_xmit"}
+#: A document that names tests of other projects.
+_OTHER_NAMES = "docs/conformance.md"
 _FORBIDDEN = re.compile("|".join(re.escape(word) for word in (*REGISTRIES, *CDNS, *MACHINE_PATHS)))
 
 

@@ -12,8 +12,8 @@ from functools import cache
 from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 
 _TOPS = (*PRODUCT, "clients", "bench", "tests")
-#: Texts that keep the words of their time: released migrations, records of decisions, and this rule with its controls.
-_KEPT = ("app/migrations/versions/", "docs/decisions/", "tests/architecture/")
+#: This rule and its controls.
+_KEPT = ("tests/architecture/",)
 
 #: Words that no docstring, comment, document or text for a person contains.
 TEXT_WORDS = re.findall(

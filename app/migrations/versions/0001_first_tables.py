@@ -1,6 +1,6 @@
-"""First tables.
+"""Creates the first tables: instances, tasks, steps, events and the outbox.
 
-Revision: 0001, after none. Moments are integer microseconds since 1970.
+Revision: 0001, after none. Times are integer microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create every table, those first that others refer to."""
+    """Create every table, referenced tables first."""
     _create_agent()
     _create_instance()
     _create_event()

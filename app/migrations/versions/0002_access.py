@@ -1,6 +1,6 @@
-"""Users, memberships and tokens.
+"""Creates the tables of users, memberships and tokens.
 
-Revision: 0002, after 0001. Moments are integer microseconds since 1970.
+Revision: 0002, after 0001. Times are integer microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables, those first that others refer to."""
+    """Create the tables, referenced tables first."""
     _create_user_account()
     _create_membership()
     _create_access_token()

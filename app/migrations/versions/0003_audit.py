@@ -1,6 +1,6 @@
-"""The audit log.
+"""Creates the tables of the audit log.
 
-Revision: 0003, after 0002. Moments are integer microseconds since 1970.
+Revision: 0003, after 0002. Times are integer microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables, those first that others refer to."""
+    """Create the tables, referenced tables first."""
     _create_audit_chain()
     _create_audit_entry()
     _make_append_only()
@@ -30,7 +30,7 @@ def downgrade() -> None:
 
 
 def _make_append_only() -> None:
-    """Have the database itself refuse to change or remove an entry."""
+    """Add triggers that refuse to change or delete an entry."""
     if op.get_context().dialect.name == "postgresql":
         op.execute(
             "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "

@@ -1,6 +1,6 @@
-"""What instances keep and hide, large outputs, and what agents say of their outputs.
+"""Adds policies of instances, artifacts, and the schemas of agents' outputs.
 
-Revision: 0004, after 0003. Moments are integer microseconds since 1970.
+Revision: 0004, after 0003. Times are integer microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables, those first that others refer to."""
+    """Create the tables, referenced tables first."""
     _create_instance_policy()
     _create_artifact()
     for table in ("task", "step"):

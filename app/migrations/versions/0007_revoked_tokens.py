@@ -1,4 +1,4 @@
-"""Tokens that were revoked long ago are found by an index, as those that have expired are.
+"""Adds an index that finds revoked tokens for deletion.
 
 Revision: 0007, after 0006.
 """

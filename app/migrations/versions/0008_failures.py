@@ -1,4 +1,4 @@
-"""Failures are counted by themselves, so that a lost worker costs no try.
+"""Counts failures separately from losses, so that a lost worker costs no try.
 
 Revision: 0008, after 0007.
 """

@@ -1,6 +1,6 @@
-"""When a wish was last sent, and since when workers have given it back.
+"""Records when an outbox entry was last sent, and since when workers have postponed it.
 
-Revision: 0009, after 0008. Moments are integer microseconds since 1970.
+Revision: 0009, after 0008. Times are integer microseconds since 1970.
 """
 
 from __future__ import annotations

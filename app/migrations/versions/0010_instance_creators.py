@@ -1,6 +1,6 @@
-"""Who created an instance, so that what one user creates can be counted.
+"""Records who created an instance, so that the number of instances per user can be limited.
 
-Revision: 0010, after 0009. Whoever owns an instance for the longest time is taken for who created it.
+Revision: 0010, after 0009. The creator of an existing instance is its oldest owner.
 """
 
 from __future__ import annotations

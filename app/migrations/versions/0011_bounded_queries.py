@@ -1,4 +1,4 @@
-"""Indexes for what is asked again and again, so that it costs what it finds and not what the tables hold.
+"""Adds indexes for periodic queries, whose cost then does not grow with the tables.
 
 Revision: 0011, after 0010.
 """
@@ -30,7 +30,7 @@ _WHOLE = (
 
 
 def upgrade() -> None:
-    """Create the indexes; that of expiries leaves out what cannot expire any more."""
+    """Create the indexes; the one of expiries contains only tasks that can still expire."""
     for name, table, columns in _WHOLE:
         op.create_index(name, table, columns)
     op.create_index("ix_task_open", "task", ["status"], sqlite_where=_OPEN, postgresql_where=_OPEN)

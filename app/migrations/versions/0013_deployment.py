@@ -1,4 +1,4 @@
-"""The identity of a deployment.
+"""Creates the table of the deployment's identity.
 
 Revision: 0013, after 0012.
 """

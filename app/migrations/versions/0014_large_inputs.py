@@ -1,6 +1,6 @@
-"""Inputs that are too large for their task's row are kept apart from it, as outputs are.
+"""Lets a task refer to an artifact with its large input.
 
-Revision: 0014, after 0013. Inputs that are in their rows stay there.
+Revision: 0014, after 0013. Existing inputs stay in their rows.
 """
 
 from __future__ import annotations
@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the column: what it referred to stays as an artifact, and the row keeps the reference."""
+    """Drop the column; the artifact and the reference in the row stay."""
     op.drop_column("task", "input_artifact_id")

@@ -1,6 +1,6 @@
-"""What an agent says of a finished step stays with the step.
+"""Stores the message of a finished step.
 
-Revision: 0015, after 0014. Steps that were finished before have no message.
+Revision: 0015, after 0014. Older steps have no message.
 """
 
 from __future__ import annotations

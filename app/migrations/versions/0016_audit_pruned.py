@@ -1,6 +1,6 @@
-"""The oldest entries of the audit log may be pruned, once the chain's row notes how far.
+"""Lets old entries of the audit log be deleted, once the row of their chain records how far.
 
-Revision: 0016, after 0015. Nothing is pruned so far. After a way down, what was pruned shows as missing.
+Revision: 0016, after 0015. After a downgrade, deleted entries are reported as missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BEGINNING = "0" * 64
 
 
 def upgrade() -> None:
-    """Add the columns, and have the database refuse all deletions but those of what is noted as pruned."""
+    """Add the columns, and triggers that allow only the deletion of entries that the chain records as pruned."""
     op.add_column("audit_chain", sa.Column("pruned_number", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("audit_chain", sa.Column("pruned_hash", sa.String(64), server_default=_BEGINNING, nullable=False))
     if op.get_context().dialect.name == "postgresql":
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def _upgrade_postgresql() -> None:
-    # By the name of its schema: a temporary table of the same name would go before it.
+    # With the name of its schema: a temporary table of the same name would take precedence.
     op.execute(
         "CREATE FUNCTION refuse_audit_delete() RETURNS trigger LANGUAGE plpgsql AS $$ "
         "DECLARE is_pruned boolean; BEGIN "

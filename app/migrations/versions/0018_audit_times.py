@@ -1,4 +1,4 @@
-"""Indexes of the audit log in the order of time, so that a time can be asked for alone and with every filter.
+"""Orders the indexes of the audit log by time, for filters by time.
 
 Revision: 0018, after 0017.
 """
@@ -16,13 +16,13 @@ _FILTERS = (("action", "action"), ("actor", "actor_id"), ("actor_name", "actor_n
 
 
 def upgrade() -> None:
-    """Order by time, then by number."""
+    """Order the indexes by time, then by number."""
     op.create_index("ix_audit_entry_list", "audit_entry", ["scope", "at", "number"])
     _order(["at", "number"])
 
 
 def downgrade() -> None:
-    """Order by number."""
+    """Order the indexes by number."""
     _order(["number"])
     op.drop_index("ix_audit_entry_list", table_name="audit_entry")
 

@@ -1,7 +1,7 @@
-"""Large inputs of schedules are kept apart from them, and what is shown of an artifact is kept with it.
+"""Stores large inputs of schedules as artifacts, and the redacted copies of artifacts.
 
-Revision: 0019, after 0018. Inputs that are in their schedules stay there. Nothing refers to the table of artifacts, so
-that SQLite may copy it.
+Revision: 0019, after 0018. Existing inputs stay in their schedules. No table refers to
+artifacts, so SQLite can copy that table.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Put the inputs back into their schedules; one that is sealed cannot be, so its schedule goes."""
+    """Put the inputs back into their schedules, and delete schedules whose input is encrypted."""
     connection = op.get_bind()
     connection.execute(sa.text(_BACK[connection.dialect.name]))
     connection.execute(sa.text(_REMOVE))
