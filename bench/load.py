@@ -92,7 +92,7 @@ class Load:
             except OSError:
                 size = 0
             if not size:
-                self._lose(client)
+                self._remove(client)
                 continue
             piece = bytes(view[:size])
             arrivals = client.arrivals
@@ -108,10 +108,10 @@ class Load:
         if client.send_upgrade(self.port):
             self.poller.modify(client.sock.fileno(), select.EPOLLIN)
         else:
-            self._lose(client)
+            self._remove(client)
             self._open(client)
 
-    def _lose(self, client: LoadClient) -> None:
+    def _remove(self, client: LoadClient) -> None:
         fd = client.sock.fileno()
         self.poller.unregister(fd)
         del self.by_fd[fd]
@@ -144,9 +144,9 @@ class Load:
                 last_news = time.monotonic()
         seconds, used = time.monotonic() - began, _cpu() - used
         gc.enable()
-        return {**self._sum_up(goal), "seconds": seconds, "client_cpu_s": used}
+        return {**self._summarize(goal), "seconds": seconds, "client_cpu_s": used}
 
-    def _sum_up(self, goal: int) -> dict[str, Any]:
+    def _summarize(self, goal: int) -> dict[str, Any]:
         self.readings = [self._read(client) for client in self.clients]
         delivered = sum(len(reading.numbers) for reading in self.readings)
         self.signs = 0
@@ -177,7 +177,7 @@ class Load:
         self._store_positions()
         for client in self.clients:
             if client.phase is not Phase.LOST:
-                self._lose(client)
+                self._remove(client)
         return {"dropped": len(self.clients)}
 
     def resume(self, per_client: int, window: int, patience: float) -> dict[str, Any]:

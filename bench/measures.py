@@ -100,7 +100,7 @@ def _warm_up(system: System, load: LoadProcess, scenario: Scenario) -> int:
     raise RuntimeError(f"{system.name} does not deliver")
 
 
-def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
+def _measure_stream(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     """Measure a steady stream, or a burst, to clients that are all subscribed."""
     load.ask("connect", clients=scenario.clients, rooms=scenario.rooms, window=200)
     first = _warm_up(system, load, scenario)
@@ -171,7 +171,7 @@ def _share(report: dict[str, Any]) -> float:
 
 
 _MEASURES: dict[str, Callable[[System, LoadProcess, Scenario], Figures]] = {
-    "fan_out": _fan_out,
+    "fan_out": _measure_stream,
     "connect": _connect,
     "resume": _resume,
 }

@@ -20,11 +20,11 @@ class Goal:
 
     text: str
     reached: Callable[[Outcome], bool]
-    beside: Sequence[str] = ()
+    peers: Sequence[str] = ()
 
-    def judge(self, outcome: Outcome) -> bool | None:
+    def is_reached(self, outcome: Outcome) -> bool | None:
         """Return whether the goal is reached; None if figures are missing."""
-        if not all(outcome.get(name) for name in (OURS, *self.beside)):
+        if not all(outcome.get(name) for name in (OURS, *self.peers)):
             return None
         return self.reached(outcome)
 
@@ -54,25 +54,25 @@ class Scenario:
         return replace(self, seconds=3.0)
 
 
-def _below(figure: str, most: float, text: str) -> Goal:
+def _at_most(figure: str, most: float, text: str) -> Goal:
     return Goal(text, lambda outcome: outcome[OURS][figure] <= most)
 
 
-def _beside(peer: str, figure: str, share: float, text: str) -> Goal:
+def _at_most_share(peer: str, figure: str, share: float, text: str) -> Goal:
     return Goal(text, lambda outcome: outcome[OURS][figure] <= outcome[peer][figure] * share, (peer,))
 
 
-SIX = _below("cpu_us", 6, "at most 6 µs of CPU per delivery")
+CPU_GOAL = _at_most("cpu_us", 6, "at most 6 µs of CPU per delivery")
 NONE_LOST = Goal("none lost, none twice", lambda outcome: not outcome[OURS]["lost_pct"] + outcome[OURS]["repeated"])
 
 WITH_BARE = (Swallowtail, Bare, Stock, Node)
 
 SCENARIOS = [
     Scenario(
-        "200 clients x 100/s", 200, rate=100, systems=WITH_BARE, goals=[SIX, NONE_LOST]
+        "200 clients x 100/s", 200, rate=100, systems=WITH_BARE, goals=[CPU_GOAL, NONE_LOST]
     ),
     Scenario(
-        "1,000 clients x 20/s", 1000, rate=20, systems=WITH_BARE, goals=[SIX, NONE_LOST]
+        "1,000 clients x 20/s", 1000, rate=20, systems=WITH_BARE, goals=[CPU_GOAL, NONE_LOST]
     ),
     Scenario(
         "3,000 clients x 5/s",
@@ -80,8 +80,8 @@ SCENARIOS = [
         rate=5,
         systems=WITH_BARE,
         goals=[
-            _below("cpu_us", 7, "at most 7 µs of CPU per delivery"),
-            _below("p50_ms", 20, "half of them within 20 ms"),
+            _at_most("cpu_us", 7, "at most 7 µs of CPU per delivery"),
+            _at_most("p50_ms", 20, "half of them within 20 ms"),
             NONE_LOST,
         ],
     ),
@@ -89,7 +89,7 @@ SCENARIOS = [
         "burst 2,000 to 200",
         200,
         burst=2000,
-        goals=[_below("cpu_us", 1.2, "at most 1.2 µs of CPU per delivery"), NONE_LOST],
+        goals=[_at_most("cpu_us", 1.2, "at most 1.2 µs of CPU per delivery"), NONE_LOST],
     ),
     Scenario(
         "20 rooms x 50 x 20/s, 4 emitters",
@@ -99,10 +99,10 @@ SCENARIOS = [
         emitters=4,
         systems=WITH_BARE,
         goals=[
-            _beside(NODE, "cpu_us", 1, "less CPU than Node"),
-            _beside(STOCK, "cpu_us", 1, "less CPU than stock"),
-            _beside(NODE, "p50_ms", 1, "sooner than Node (p50)"),
-            _beside(STOCK, "p50_ms", 1, "sooner than stock (p50)"),
+            _at_most_share(NODE, "cpu_us", 1, "less CPU than Node"),
+            _at_most_share(STOCK, "cpu_us", 1, "less CPU than stock"),
+            _at_most_share(NODE, "p50_ms", 1, "sooner than Node (p50)"),
+            _at_most_share(STOCK, "p50_ms", 1, "sooner than stock (p50)"),
             NONE_LOST,
         ],
     ),
@@ -111,8 +111,8 @@ SCENARIOS = [
         3000,
         measure="connect",
         goals=[
-            _beside(NODE, "seconds", 1, "no longer than Node"),
-            _beside(NODE, "kb_per_client", 1.5, "at most 1.5 times Node's memory"),
+            _at_most_share(NODE, "seconds", 1, "no longer than Node"),
+            _at_most_share(NODE, "kb_per_client", 1.5, "at most 1.5 times Node's memory"),
         ],
     ),
     Scenario(
@@ -125,6 +125,6 @@ SCENARIOS = [
         burst=500,
         measure="resume",
         systems=(Swallowtail, NodeStreams),
-        goals=[_beside(NodeStreams.name, "seconds", 0.5, "at most half of Node's time"), NONE_LOST],
+        goals=[_at_most_share(NodeStreams.name, "seconds", 0.5, "at most half of Node's time"), NONE_LOST],
     ),
 ]  # fmt: skip

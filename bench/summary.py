@@ -58,7 +58,7 @@ def make_table(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def put_in(page: str, table: str) -> str:
+def insert_table(page: str, table: str) -> str:
     """Return a page with the table between its marks. Raises ValueError if they are missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -69,7 +69,7 @@ def put_in(page: str, table: str) -> str:
 
 def write(readme: Path, results: Results) -> None:
     """Write the table into a file."""
-    readme.write_text(put_in(readme.read_text(encoding="utf-8"), make_table(results)), encoding="utf-8")
+    readme.write_text(insert_table(readme.read_text(encoding="utf-8"), make_table(results)), encoding="utf-8")
 
 
 def _cell(results: Mapping[str, Figures | str], row: Row, name: str) -> str:

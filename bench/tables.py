@@ -53,14 +53,14 @@ def show(console: Console, results: Results, scenarios: Iterable[Scenario]) -> N
         for row in rows:
             table.add_row(*row)
         console.print(table)
-        for text, verdict in judge(results[scenario.name], scenario):
+        for text, verdict in describe_goals(results[scenario.name], scenario):
             console.print(f"  {text}: {verdict}")
 
 
-def judge(outcome: dict[str, Figures | str], scenario: Scenario) -> list[tuple[str, str]]:
+def describe_goals(outcome: dict[str, Figures | str], scenario: Scenario) -> list[tuple[str, str]]:
     """Return the goals of a load, each with whether it was reached."""
     figures = {name: measured for name, measured in outcome.items() if isinstance(measured, dict)}
-    return [(goal.text, _WORDS[goal.judge(figures)]) for goal in scenario.goals]
+    return [(goal.text, _WORDS[goal.is_reached(figures)]) for goal in scenario.goals]
 
 
 def as_markdown(results: Results, scenarios: Iterable[Scenario], machine: dict[str, Any], runs: int) -> str:
@@ -81,7 +81,7 @@ def _lines(results: Results, scenarios: list[Scenario], machine: dict[str, Any],
     yield "| load | to be reached | |"
     yield "|---|---|---|"
     for scenario in scenarios:
-        for text, verdict in judge(results[scenario.name], scenario):
+        for text, verdict in describe_goals(results[scenario.name], scenario):
             yield f"| {scenario.name} | {text} | {verdict} |"
     for scenario in scenarios:
         heads, rows = _table(results[scenario.name])

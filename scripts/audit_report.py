@@ -33,19 +33,19 @@ class AuditResult:
 
 def read_pip_audit(answer: str, problem: str) -> AuditResult:
     """Return the result in pip-audit's JSON, `{dependencies: [{name, version, vulns} | {name, skip_reason}]}`."""
-    packages = _dig(_parse(answer), "dependencies")
+    packages = _value(_parse(answer), "dependencies")
     if not isinstance(packages, list):
         return AuditResult(NOT_CHECKED, (f"pip-audit: NOT CHECKED: {_last(problem)}",))
     # A list of vulnerabilities, empty or not, shows that the package was checked.
-    checked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
+    checked = [package for package in packages if isinstance(_value(package, "vulns"), list)]
     unchecked = [package for package in packages if package not in checked]
     vulnerabilities = [
-        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(entry, 'id')}, fixed in {_fixed_in(entry)}"
+        f"pip-audit: {_name(package)} {_value(package, 'version')}: {_value(entry, 'id')}, fixed in {_fixed_in(entry)}"
         for package in checked
         for entry in package["vulns"]
     ]
     if not checked:
-        reason = _dig(unchecked[0], "skip_reason") if unchecked else "there are no packages"
+        reason = _value(unchecked[0], "skip_reason") if unchecked else "there are no packages"
         return AuditResult(
             NOT_CHECKED, (f"pip-audit: NOT CHECKED: none of {len(packages)} packages was checked: {reason}",)
         )
@@ -61,13 +61,14 @@ def read_npm_audit(answer: str, problem: str) -> AuditResult:
     report = _parse(answer)
     vulnerabilities = report.get("vulnerabilities")
     if not isinstance(vulnerabilities, dict):
-        reason = report.get("message") or _dig(report, "error", "summary") or _last(problem)
+        reason = report.get("message") or _value(report, "error", "summary") or _last(problem)
         return AuditResult(NOT_CHECKED, (f"npm audit: NOT CHECKED: {reason}",))
-    total = _dig(report, "metadata", "dependencies", "total")
+    total = _value(report, "metadata", "dependencies", "total")
     if not (type(total) is int and total > 0) and not vulnerabilities:
         return AuditResult(NOT_CHECKED, ("npm audit: NOT CHECKED: npm audited no package",))
     lines = [
-        f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in vulnerabilities.items()
+        f"npm audit: {name}: {_value(entry, 'severity') or 'unknown severity'}"
+        for name, entry in vulnerabilities.items()
     ]
     return AuditResult(
         VULNERABLE if vulnerabilities else CLEAN,
@@ -113,7 +114,7 @@ def _parse(answer: str) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def _dig(value: Any, *names: str) -> Any:
+def _value(value: Any, *names: str) -> Any:
     """Return the value under these nested names, or None."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
@@ -121,11 +122,11 @@ def _dig(value: Any, *names: str) -> Any:
 
 
 def _name(package: Any) -> str:
-    return str(_dig(package, "name") or "unnamed")
+    return str(_value(package, "name") or "unnamed")
 
 
 def _fixed_in(vulnerability: Any) -> str:
-    versions = _dig(vulnerability, "fix_versions")
+    versions = _value(vulnerability, "fix_versions")
     return ", ".join(map(str, versions)) if versions and isinstance(versions, list) else "no version"
 
 

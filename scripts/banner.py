@@ -14,7 +14,7 @@ async def wait_for_answer(settings: Settings, path: str, pause: float = 0.05) ->
         await asyncio.sleep(pause)
 
 
-def welcome(settings: Settings) -> str:
+def ready_message(settings: Settings) -> str:
     """Return the address, the demo instance and three things to try."""
     url = address(settings)
     demo = settings.demo_instance or "INSTANCE"

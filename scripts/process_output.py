@@ -17,7 +17,7 @@ COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 SELF = "up"
 
 
-class Lines:
+class ProcessOutput:
     """Writes lines with the time and the name of the process, in the colour of the process on a terminal."""
 
     def __init__(self, names: list[str], console: Console | None = None) -> None:
@@ -35,7 +35,7 @@ class Lines:
         prefix = Text(f"{time} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
         self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Write lines of the supervisor."""
         for line in text.splitlines():
             self.show(SELF, line)

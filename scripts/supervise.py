@@ -19,11 +19,11 @@ from swallowtail.app.core.database.schema_version import is_up_to_date
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
-from swallowtail.scripts.banner import wait_for_answer, welcome
+from swallowtail.scripts.banner import ready_message, wait_for_answer
 from swallowtail.scripts.embedded_redis import prepare_address, prepare_directory
 from swallowtail.scripts.free_ports import is_free
 from swallowtail.scripts.lock import LockHeld, acquire_lock
-from swallowtail.scripts.process_output import Lines
+from swallowtail.scripts.process_output import ProcessOutput
 from swallowtail.scripts.procfile import read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, commands: dict[str, str]) -> None:
         self._settings = settings
-        self._lines = Lines(list(commands))
+        self._lines = ProcessOutput(list(commands))
         self._children = {name: self._make_child(name, command) for name, command in commands.items()}
         self._stop = asyncio.Event()
         self._failed = False
@@ -47,7 +47,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._ask_to_stop)
-        work = asyncio.create_task(self._work())
+        work = asyncio.create_task(self._run_processes())
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
@@ -57,7 +57,7 @@ class Supervisor:
             await work
         return 1 if self._failed else 0
 
-    async def _work(self) -> None:
+    async def _run_processes(self) -> None:
         async with asyncio.TaskGroup() as group:
             await self._start_all(group)
 
@@ -72,7 +72,7 @@ class Supervisor:
         # The release needs the database only.
         if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
             rest = "web is stopped again" if is_early else "nothing else is started"
-            self._lines.say(f"the release ended {describe(code)}; {rest}")
+            self._lines.print_line(f"the release ended {describe(code)}; {rest}")
             self._failed = True
             self._stop.set()
             return
@@ -81,12 +81,12 @@ class Supervisor:
         if WEB in self._children:
             if not is_early:
                 self._keep_running(WEB, group)
-            await self._give_head_start()
+            await self._wait_for_web()
         for name in self._services():
             if name != WEB:
                 self._keep_running(name, group)
         await wait_for_answer(self._settings, "/readyz")
-        self._lines.say(welcome(self._settings))
+        self._lines.print_line(ready_message(self._settings))
 
     def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
         group.create_task(self._children[name].keep_running())
@@ -95,16 +95,16 @@ class Supervisor:
         while not await asyncio.to_thread(_answers, self._settings.redis):
             await asyncio.sleep(0.02)
 
-    async def _give_head_start(self) -> None:
+    async def _wait_for_web(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(wait_for_answer(self._settings, "/healthz"), HEAD_START)
 
     async def _stop_all(self) -> None:
-        self._lines.say("stopping")
+        self._lines.print_line("stopping")
         await asyncio.gather(*(self._children[name].stop() for name in [*self._services(), RELEASE]))
         if SERVER in self._children:
             await self._children[SERVER].stop()
-        self._lines.say("stopped")
+        self._lines.print_line("stopped")
 
     def _services(self) -> list[str]:
         return [name for name in self._children if name not in (SERVER, RELEASE)]
@@ -123,7 +123,7 @@ class Supervisor:
             env=make_environment(),
             policy=RestartPolicy(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
             show=self._lines.show,
-            say=self._lines.say,
+            print_line=self._lines.print_line,
         )
 
 

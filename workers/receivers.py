@@ -64,7 +64,7 @@ def on_revoked(sender: Any, request: Any, **_: object) -> None:
 @celery_signals.task_unknown.connect
 def on_discarded(sender: Any, message: Any, **_: object) -> None:
     """Propose to send a message again that the worker could not read, or that names no task of this worker."""
-    propose(Proposals.discarded, *_addressed(message))
+    propose(Proposals.discarded, *_read_name_and_arguments(message))
 
 
 def propose(proposal: Callable[..., None], name: str, args: Any, *details: object) -> None:
@@ -82,7 +82,7 @@ def propose(proposal: Callable[..., None], name: str, args: Any, *details: objec
         proposal(runtime().proposals, task_id, attempt, *details)
 
 
-def _addressed(message: Any) -> tuple[str, Any]:
+def _read_name_and_arguments(message: Any) -> tuple[str, Any]:
     """Return name and arguments of a message that may be anything."""
     try:
         return str(message.headers.get("task")), message.payload[0]

@@ -154,13 +154,13 @@ def to_json(value: Any) -> bytes:
     try:
         encoded = orjson.dumps(value, default=_default, option=_OPTIONS)
     except orjson.JSONEncodeError:
-        encoded = _encode_odd(value)
+        encoded = _encode_unusual(value)
     if b"\\u0000" in encoded:
         encoded = orjson.dumps(_cleaned(orjson.loads(encoded)))
     return encoded
 
 
-def _encode_odd(value: Any) -> bytes:
+def _encode_unusual(value: Any) -> bytes:
     """Encode a value with keys that are no text, or with lone surrogates."""
     options = _OPTIONS | orjson.OPT_NON_STR_KEYS
     try:
@@ -191,11 +191,11 @@ def limit_depth(value: Any) -> Any:
     try:
         orjson.dumps(carried)
     except TypeError:
-        return _cut(value)
+        return _limit_levels(value)
     return value
 
 
-def _cut(value: Any) -> Any:
+def _limit_levels(value: Any) -> Any:
     top = [value]
     level: list[dict[str, Any] | list[Any]] = [top]
     for _ in range(_DEEPEST):

@@ -30,7 +30,7 @@ _DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedJson:
     """A value that `check_encoded` accepted, with its JSON, so that it is encoded only once."""
 
     value: Any

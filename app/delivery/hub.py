@@ -50,7 +50,7 @@ class Hub:
 
     def refresh_gauges(self) -> None:
         """Refresh the gauges that are computed on demand."""
-        CURSORS_BEHIND.set(sum(stream.behind for stream in list(self.streams.by_instance.values())))
+        CURSORS_BEHIND.set(sum(stream.lagging_count for stream in list(self.streams.by_instance.values())))
 
     def start(self, loop: Loop | None = None) -> None:
         """Start to receive messages, in `loop` if there is one, and to compare with the database; both may be away."""

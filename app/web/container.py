@@ -8,7 +8,7 @@ from typing import cast
 from flask import current_app
 from flask_socketio import SocketIO
 
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
@@ -39,7 +39,7 @@ class WebContainer:
     #: The Socket.IO events that clients may send.
     events: frozenset[str]
     #: Failed sign-ins and denied requests, for the audit log.
-    denials: Denials
+    denials: DeniedRequests
     denied_requests: DeniedRequestQueue
     background: ServerThreads
     budgets: MemoryBudgets

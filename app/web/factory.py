@@ -9,7 +9,7 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Flask
 
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.identity.authenticate import Tokens
@@ -100,7 +100,7 @@ def _build_container(
     if loop is not None and settings.async_mode == "eventlet" and settings.engine == "fast" and is_usable():
         engine = FastEngine(sessions, settings, loop, budgets, guard, hub.subscriptions.resume)
     limits = Limits(settings)
-    denials = Denials(runtime.db, settings)
+    denials = DeniedRequests(runtime.db, settings)
     denied_requests = DeniedRequestQueue(runtime.db, denials)
     handlers = socket_server.register(sessions, transport, hub, settings, token_reader, limits, denied_requests)
     access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, handlers, access_changed)

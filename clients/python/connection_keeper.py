@@ -24,7 +24,7 @@ Token = str | Callable[[], str]
 
 
 @dataclass(frozen=True)
-class Times:
+class Timeouts:
     """Seconds: the longest wait for an answer, and the shortest and the longest pause before another try."""
 
     answer_within: float
@@ -51,7 +51,7 @@ class ConnectionKeeper:
         self,
         get_address: Callable[[], tuple[str, Payload | None]],
         token: Token | None,
-        times: Times,
+        times: Timeouts,
         make_connection: Callable[[Receive], ServerConnection],
         listener: Listener,
     ) -> None:

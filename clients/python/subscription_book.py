@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from .connection_keeper import EARLIEST, Times, jitter
+from .connection_keeper import EARLIEST, Timeouts, jitter
 from .handlers import Handlers, notify
 from .log_position import Decision, LogPosition, Payload, Since, StepTexts
 
@@ -39,7 +39,7 @@ class SubscriptionBook:
     def __init__(
         self,
         handlers: Handlers,
-        times: Times,
+        times: Timeouts,
         emit: Emit,
         post: Callable[[Callable[[], object]], None],
         changed: Callable[[], None],

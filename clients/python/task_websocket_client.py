@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from .connection_keeper import ConnectionKeeper, Listener, Times, Token
+from .connection_keeper import ConnectionKeeper, Listener, Timeouts, Token
 from .handlers import Handlers, State, notify
 from .log_position import LogPosition, Payload, Since
 from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnection, SocketConnection
@@ -53,7 +53,7 @@ class TaskWebSocketClient(Handlers):
         """
         self.url = url
         self.auth = auth
-        times = Times(answer_within, retry_after, retry_at_most)
+        times = Timeouts(answer_within, retry_after, retry_at_most)
         self._threads: list[threading.Thread] = []
         self._queue = WorkQueue()
         post = self._queue.put

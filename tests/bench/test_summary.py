@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.scenarios import NODE, OURS, SCENARIOS, STOCK
-from bench.summary import BEGIN, COLUMNS, END, ROWS, make_table, put_in
+from bench.summary import BEGIN, COLUMNS, END, ROWS, insert_table, make_table
 from bench.systems import Bare
 from bench.tables import Results
 from tests.harness.program import ROOT
@@ -35,9 +35,9 @@ def test_each_figure_stands_beside_those_of_the_peers() -> None:
 
 def test_the_rest_of_a_page_stays_as_it_is() -> None:
     page = f"before\n{BEGIN}old\n{END}after\n"
-    assert put_in(page, "new\n") == f"before\n{BEGIN}new\n{END}after\n"
+    assert insert_table(page, "new\n") == f"before\n{BEGIN}new\n{END}after\n"
     with pytest.raises(ValueError, match="has no place between"):
-        put_in("before\nafter\n", "new\n")
+        insert_table("before\nafter\n", "new\n")
 
 
 def test_the_readme_has_a_place_for_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.scenarios import NODE, OURS, SCENARIOS, STOCK, Figures
-from bench.tables import Results, as_markdown, judge
+from bench.tables import Results, as_markdown, describe_goals
 
 CONNECT = next(one for one in SCENARIOS if one.measure == "connect" and len(one.systems) == 3)
 QUICK: Figures = {"seconds": 0.5, "kb_per_client": 4.0}
@@ -11,11 +11,11 @@ SLOW: Figures = {"seconds": 1.0, "kb_per_client": 2.0}
 
 
 def test_goals_beside_a_peer_are_judged_by_its_figures() -> None:
-    assert [verdict for _, verdict in judge({OURS: QUICK, NODE: SLOW}, CONNECT)] == ["reached", "not reached"]
+    assert [verdict for _, verdict in describe_goals({OURS: QUICK, NODE: SLOW}, CONNECT)] == ["reached", "not reached"]
 
 
 def test_nobody_can_tell_what_is_reached_beside_a_peer_that_failed() -> None:
-    verdicts = [verdict for _, verdict in judge({OURS: QUICK, NODE: "it ended with 1"}, CONNECT)]
+    verdicts = [verdict for _, verdict in describe_goals({OURS: QUICK, NODE: "it ended with 1"}, CONNECT)]
     assert verdicts == ["unknown"] * 2
 
 

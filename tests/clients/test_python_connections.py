@@ -7,7 +7,7 @@ import time
 import pytest
 
 from swallowtail.client import ConnectionFailed, Payload, Refused
-from swallowtail.client.connection_keeper import ConnectionKeeper, Listener, Times
+from swallowtail.client.connection_keeper import ConnectionKeeper, Listener, Timeouts
 from tests.clients.fake_connection import FakeConnection, FakeServer, event
 from tests.clients.recording_client import RecordingClient, live, replay
 
@@ -55,7 +55,7 @@ def test_it_comes_back_when_a_restarting_server_says(
 
 
 def test_clients_that_lose_their_connections_together_reconnect_at_different_times(server: FakeServer) -> None:
-    times, ignore = Times(answer_within=10.0, retry_after=1.0, retry_at_most=5.0), Listener(*[lambda *_: None] * 3)
+    times, ignore = Timeouts(answer_within=10.0, retry_after=1.0, retry_at_most=5.0), Listener(*[lambda *_: None] * 3)
     keeper = ConnectionKeeper(lambda: ("http://server", None), None, times, server.make_connection, ignore)
     pauses = sorted(keeper.choose_pause(1.0, was_open=True) for _ in range(1000))
     assert 0.0 <= pauses[0] < 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.streams.instance_stream import InstanceStream
 from swallowtail.app.delivery.wire import Since
@@ -28,7 +28,7 @@ class Scene:
             self._stream = InstanceStream(INSTANCE, self.reader.head, self.settings, self.reader, self.transport)
         return self._stream
 
-    def join(self, name: str, since: int | None = None, epoch: str | None = None, view: View = FULL) -> str:
+    def join(self, name: str, since: int | None = None, epoch: str | None = None, view: FieldMask = FULL) -> str:
         """Subscribe a client; return the mode of its start."""
         position = None if since is None else Since(epoch or self.reader.epoch, since)
         start = self.reader.read_start(INSTANCE, position)

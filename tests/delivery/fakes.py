@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.security.actors import Actor
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Frame, Since, SubscriptionStart
@@ -151,7 +151,7 @@ class FakeReader(DatabaseReader):
         self._check()
         return dict.fromkeys(instance_ids, self.head) if self.exists else {}
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         self._check()
         if not self.exists or instance_id.startswith("no-"):
             raise NotFound("there is no such instance", field="instance_id")

@@ -17,7 +17,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.redis.connection import connect
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.clients.lagging_cursors import LaggingCursors
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
@@ -100,7 +100,7 @@ class RoomHub:
 class LateReader(DatabaseReader):
     """Reports the head, and delivers from a later one."""
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         start = super().read_start(instance_id, since, view)
         until = time.monotonic() + 5
         while (later := super().read_start(instance_id, None)).seq == start.head.seq and time.monotonic() < until:
@@ -139,7 +139,7 @@ class EpochBlindReader(DatabaseReader):
         page = super().read_page(instance_id, after)
         return page if page.head is None else replace(page, head=self._blind(page.head))
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         start = super().read_start(instance_id, since and self._translate(instance_id, since), view)
         return replace(start, head=self._blind(start.head))
 
@@ -186,7 +186,7 @@ def silent_skips() -> Iterator[None]:
         buffer, group = intake.buffer, intake.groups._full
         if after <= buffer.last < before:
             buffer.restart(buffer.epoch, before)
-        group._disperse()
+        group._separate_cursors()
         for cursor in list(group._lagging.by_client.values()):
             if after <= cursor.seq < before:
                 cursor.seq = before

@@ -50,7 +50,7 @@ def test_knows_of_a_gap_until_it_is_filled() -> None:
     assert (buffer.last, buffer.target, buffer.has_gap) == (0, 3, True)
     buffer.offer(entries(1, 2))
     gaps = [buffer.has_gap]
-    buffer.expect(9)
+    buffer.raise_target(9)
     gaps.append(buffer.has_gap)
     buffer.correct(3)
     assert [*gaps, buffer.has_gap] == [False, True, False]

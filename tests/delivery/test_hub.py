@@ -12,7 +12,7 @@ import pytest
 from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
@@ -181,7 +181,7 @@ def test_a_connection_that_drops_during_its_subscription_leaves_nothing(scene: C
     s.hub.clients.add("b")
     reading = s.reader.read_start
 
-    def drop(instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def drop(instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         s.hub.subscriptions.disconnect("b")
         return reading(instance_id, since, view)
 

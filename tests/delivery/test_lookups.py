@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport
@@ -24,7 +24,7 @@ class MeetingReader(FakeReader):
 
     together = threading.Barrier(1)
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         self.together.wait(timeout=20)
         return super().read_start(instance_id, since, view)
 

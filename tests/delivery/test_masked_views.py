@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.security.field_mask import View
+from swallowtail.app.core.security.field_mask import FieldMask
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.clients.cursor import Cursor
 from swallowtail.app.delivery.clients.masked_view import MaskedView
@@ -16,7 +16,7 @@ from tests.delivery.fakes import INSTANCE, FakeTransport, events_message, live_m
 
 MINE, OTHERS = "mine", "others"
 #: One task, without the fields that people write.
-PAGE = View(MINE, frozenset({"output"}))
+PAGE = FieldMask(MINE, frozenset({"output"}))
 Received = tuple[str, dict[str, Any]]
 
 
@@ -74,7 +74,7 @@ def test_live_progress_of_other_tasks_alone_sends_nothing(scene: Callable[..., S
     for number in range(1, 50):
         say(s, number, base=0, rev=number, task=f"other {number % 5}")
     assert received(s, "page") == []
-    assert s.stream.behind == 0
+    assert s.stream.lagging_count == 0
 
 
 def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Callable[..., Scene]) -> None:
@@ -169,7 +169,7 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
     assert [each for each in quick if "rev" not in each[1]] == expected
     assert [payload["rev"] for _, payload in quick if "rev" in payload] == list(range(1, 61))
     assert s.transport.numbers("full") == list(range(1, 181))
-    assert s.stream.behind == 0
+    assert s.stream.lagging_count == 0
 
 
 def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scene]) -> None:
@@ -191,7 +191,7 @@ def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scen
 
 def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=16)
-    fields = View(None, frozenset({"output"}))
+    fields = FieldMask(None, frozenset({"output"}))
     s.join("page", view=fields)
     # Not sent before the event that precedes them, so that all are sent at once.
     event = s.reader.write(1, task="e")
@@ -210,7 +210,7 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
 
 def test_what_a_masked_view_keeps_is_bounded_in_bytes_and_in_number() -> None:
     transport = FakeTransport()
-    view = View(None, frozenset({"output"}))
+    view = FieldMask(None, frozenset({"output"}))
     mask = MaskedView(INSTANCE, view, transport, 1000)
     cursor = Cursor(Client("c"), "one", 0)
     for seq in range(1, 100):

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.clients.cursor import Cursor
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
@@ -98,7 +98,7 @@ class StaleSnapshotReader(DatabaseReader):
         super().__init__(*parts)
         self._before: Any = None
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         start = super().read_start(instance_id, since, view)
         if start.snapshot is None:
             return start

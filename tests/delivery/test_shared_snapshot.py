@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
@@ -39,7 +39,7 @@ class Scene:
         self.read = 0
         read_start = self.reader.read_start
 
-        def count(instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+        def count(instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
             self.read += 1
             return read_start(instance_id, since, view)
 
@@ -152,7 +152,7 @@ class CountingReader(DatabaseReader):
 
     snapshots = 0
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         start = super().read_start(instance_id, since, view)
         self.snapshots += start.snapshot is not None
         return start

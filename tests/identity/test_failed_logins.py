@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, event, select
 
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.security.actors import ANONYMOUS, Caller
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.identity.bench import Bench
@@ -30,7 +30,7 @@ def counting(bench: Bench) -> Iterator[list[str]]:
 
 def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(bench: Bench) -> None:
     bench.add("bob")
-    denials = Denials(bench.rt.db, bench.rt.settings, clock=lambda: 1000.0)
+    denials = DeniedRequests(bench.rt.db, bench.rt.settings, clock=lambda: 1000.0)
     work: dict[str, list[str]] = {}
     for name in ("ann", "eve", "bob", "mallory", "ann", "eve", "ANN ", " Eve"):
         with counting(bench) as begun:
@@ -40,7 +40,7 @@ def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(ben
 
 
 def test_an_unknown_name_is_in_no_entry(bench: Bench) -> None:
-    denials = Denials(bench.rt.db, bench.rt.settings)
+    denials = DeniedRequests(bench.rt.db, bench.rt.settings)
     for name in ("ann", "eve", "mallory", "eve"):
         denials.note_failed_login(CALLER, name)
     denials.flush()

@@ -34,7 +34,7 @@ class RecordedChild:
             env=os.environ,
             policy=policy,
             show=lambda name, line: self.lines.append(line),
-            say=self.said.append,
+            print_line=self.said.append,
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -190,7 +190,7 @@ def show(name, line):
     print(line, flush=True)
     os.kill(os.getpid(), 9)
 child = ChildProcess("child", "{sys.executable} -uc 'import os, time; print(os.getpid()); time.sleep(600)'",
-    env=os.environ, policy=RestartPolicy(1, 1, 1, 1), show=show, say=print)
+    env=os.environ, policy=RestartPolicy(1, 1, 1, 1), show=show, print_line=print)
 asyncio.run(child.run_once())
 """
 

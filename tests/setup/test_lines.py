@@ -13,7 +13,7 @@ from rich.console import Console
 
 from swallowtail.app.core.logs.unlogged_output import LineStream
 from swallowtail.app.core.process.child_process import LineSplitter
-from swallowtail.scripts.process_output import Lines
+from swallowtail.scripts.process_output import ProcessOutput
 
 
 def shown(console: Console) -> list[str]:
@@ -23,9 +23,9 @@ def shown(console: Console) -> list[str]:
 
 def test_each_line_carries_its_process() -> None:
     console = Console(file=io.StringIO(), width=20)
-    lines = Lines(["web", "worker"], console)
+    lines = ProcessOutput(["web", "worker"], console)
     lines.show("web", "[bold]not markup[/bold] and longer than the terminal is wide")
-    lines.say("one\ntwo")
+    lines.print_line("one\ntwo")
     assert shown(console) == [
         "TIME web    | [bold]not markup[/bold] and longer than the terminal is wide",
         "TIME up     | one",
@@ -54,10 +54,10 @@ def test_an_endless_line_is_passed_on_in_pieces() -> None:
 def test_where_logs_are_json_each_line_is_an_object_with_the_process_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     real = io.StringIO()
     monkeypatch.setattr(sys, "stdout", LineStream(real, "stdout", logging.INFO))
-    lines = Lines(["web", "redis"])
+    lines = ProcessOutput(["web", "redis"])
     lines.show("web", '{"event":"step_started","level":"info"}')
     lines.show("redis", "Ready to accept connections")
-    lines.say("stopping\nstopped")
+    lines.print_line("stopping\nstopped")
     received = [json.loads(line) for line in real.getvalue().splitlines()]
     assert received[0] == {"event": "step_started", "level": "info", "process": "web"}
     assert [(line["process"], line["event"]) for line in received[1:]] == [

@@ -27,7 +27,7 @@ UNREADABLE = Counter(
 )
 
 #: Exceptions that reading an item that is not a message can raise. Connections raise others.
-_JUNK = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_READ_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class RedisMessage(virtual.Message):
@@ -41,7 +41,7 @@ class RedisMessage(virtual.Message):
             if not all(isinstance(name, str) and name.isascii() and len(name) <= 255 for name in names):
                 raise ValueError
             super().__init__(_plain(payload), channel, **more)
-        except _JUNK:
+        except _READ_ERRORS:
             nowhere = {"exchange": "", "routing_key": ""}
             blank = {"properties": {"delivery_tag": str(uuid.uuid4()), "delivery_info": nowhere}}
             super().__init__(blank, channel, **more)
@@ -91,10 +91,12 @@ class RedisChannel(redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         read = super()._brpop_read  # type: ignore[misc]
         # Kombu repeats a read that returned nothing.
-        return self._use_keys(lambda: _ignore_junk(read, **options), self._queue_keys(*self.active_queues), again=False)
+        return self._use_keys(
+            lambda: _skip_unreadable(read, **options), self._queue_keys(*self.active_queues), again=False
+        )
 
     def _receive(self) -> Any:
-        return _ignore_junk(super()._receive)  # type: ignore[misc]
+        return _skip_unreadable(super()._receive)  # type: ignore[misc]
 
     def _queue_keys(self, *queues: str) -> dict[str, str]:
         place = self._q_for_pri  # type: ignore[attr-defined]
@@ -132,10 +134,10 @@ def _plain(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "headers": {name: value for name, value in headers.items() if name != "compression"}}
 
 
-def _ignore_junk(read: Callable[..., Any], **options: Any) -> Any:
+def _skip_unreadable(read: Callable[..., Any], **options: Any) -> Any:
     try:
         return read(**options)
-    except _JUNK as error:
+    except _READ_ERRORS as error:
         UNREADABLE.inc()
         log.warning("message_unreadable", reason=f"the item is not a message: {type(error).__name__}")
         return None

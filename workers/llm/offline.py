@@ -11,14 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Tone
-from swallowtail.workers.llm.wording import bare, calm, cut, mentions, without_emoji
+from swallowtail.workers.llm.wording import (
+    cut,
+    join_without_hashtags,
+    mentions,
+    remove_exclamation_marks,
+    without_emoji,
+)
 
 #: A quotation cut shorter than this, in the platform's count, is not used.
 SHORTEST_QUOTE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ToneMarks:
     """The marks of a tone: around the title, and before each fact of a list."""
 
     before: str
@@ -26,12 +32,12 @@ class Voice:
     bullet: str
 
 
-VOICES: dict[Tone, Voice] = {
-    "friendly": Voice("👋 ", "", "•"),
-    "professional": Voice("", "", "•"),
-    "playful": Voice("✨ ", "!", "👉"),
-    "bold": Voice("", "!", "→"),
-    "plain": Voice("", "", "-"),
+TONE_MARKS: dict[Tone, ToneMarks] = {
+    "friendly": ToneMarks("👋 ", "", "•"),
+    "professional": ToneMarks("", "", "•"),
+    "playful": ToneMarks("✨ ", "!", "👉"),
+    "bold": ToneMarks("", "!", "→"),
+    "plain": ToneMarks("", "", "-"),
 }
 
 #: The line before the facts, by language; other languages get none.
@@ -81,7 +87,7 @@ class OfflineProvider:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PostParts:
     """The parts of a post; any may be empty."""
 
     title: str = ""
@@ -96,7 +102,7 @@ def compose(request: DraftRequest) -> str:
     """Return the post: required parts first, then one whole quotation, then optional parts as far as they fit."""
     facts = _usable_facts(request)
     tags = _usable_hashtags(request)
-    parts = Parts(title=_title(request))
+    parts = PostParts(title=_title(request))
     for phrase in dict.fromkeys(_subjects(request, "required_phrase")):
         parts = _grow(request, parts, required=(*parts.required, phrase))
     parts = _grow(request, parts, link=request.link)
@@ -108,17 +114,17 @@ def compose(request: DraftRequest) -> str:
     for fact in facts:
         if fact not in parts.facts:
             parts = _grow(request, parts, within=request.platform.target, facts=(*parts.facts, fact))
-    return _lay_out(request, parts)
+    return _join_parts(request, parts)
 
 
-def _grow(request: DraftRequest, parts: Parts, within: int | None = None, **more: object) -> Parts:
+def _grow(request: DraftRequest, parts: PostParts, within: int | None = None, **more: object) -> PostParts:
     """Return `parts` with `more`, or unchanged if the post would become too long."""
     grown = replace(parts, **more)  # type: ignore[arg-type]
     limit = request.platform.limit if within is None else min(within, request.platform.limit)
-    return grown if request.platform.measure(_lay_out(request, grown)) <= limit else parts
+    return grown if request.platform.measure(_join_parts(request, grown)) <= limit else parts
 
 
-def _add_first_fact(request: DraftRequest, parts: Parts, facts: list[Fact], tags: tuple[str, ...]) -> Parts:
+def _add_first_fact(request: DraftRequest, parts: PostParts, facts: list[Fact], tags: tuple[str, ...]) -> PostParts:
     """Add the best fact that fits whole, if possible beside a hashtag; else the best one, cut."""
     for room_for in dict.fromkeys((tags, ())):
         for fact in facts:
@@ -127,7 +133,9 @@ def _add_first_fact(request: DraftRequest, parts: Parts, facts: list[Fact], tags
                 return replace(tried, hashtags=())
     if not facts:
         return parts
-    room = request.platform.limit - request.platform.measure(_lay_out(request, replace(parts, facts=(Fact(text="…"),))))
+    room = request.platform.limit - request.platform.measure(
+        _join_parts(request, replace(parts, facts=(Fact(text="…"),)))
+    )
     if room < SHORTEST_QUOTE:
         return parts
     return _grow(request, parts, facts=(replace(facts[0], text=cut(facts[0].text, room, request.platform.measure)),))
@@ -140,7 +148,7 @@ def _subjects(request: DraftRequest, rule: str) -> list[str]:
 def _usable_facts(request: DraftRequest) -> list[Fact]:
     """Return the facts that the Editor did not reject, the best first."""
     banned = _subjects(request, "banned_word")
-    facts = [replace(fact, text=_polish(request, fact.text)) for fact in request.facts]
+    facts = [replace(fact, text=_apply_findings(request, fact.text)) for fact in request.facts]
     markup = _subjects(request, "markup")
     facts = [fact for fact in facts if fact.text and not any(mentions(fact.text, word) for word in banned)]
     facts = [fact for fact in facts if not any(piece in fact.text for piece in markup)]
@@ -159,40 +167,40 @@ def _usable_hashtags(request: DraftRequest) -> tuple[str, ...]:
 
 def _title(request: DraftRequest) -> str:
     """Return the title in its tone, in at most half of the post; empty if it contains a banned word."""
-    title = cut(bare(request.title), request.platform.limit // 2, request.platform.measure)
+    title = cut(join_without_hashtags(request.title), request.platform.limit // 2, request.platform.measure)
     if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
         return ""
     if any(piece in title for piece in _subjects(request, "markup")):
         return ""
-    voice = VOICES[request.tone]
+    voice = TONE_MARKS[request.tone]
     bare_end = title[-1] in ".!?…:" or request.language in _NO_MARK_AFTER
     after = "" if bare_end or _subjects(request, "exclamation_marks") else voice.after
-    return _polish(request, voice.before + title + after)
+    return _apply_findings(request, voice.before + title + after)
 
 
 def _opener(request: DraftRequest) -> str:
     audience = f", {request.audience}" if request.audience else ""
     opener = OPENERS.get(request.language, {}).get(request.tone, "").format(audience=audience)
-    opener = " ".join(part for part in _polish(request, opener).split(" ") if part)
+    opener = " ".join(part for part in _apply_findings(request, opener).split(" ") if part)
     banned = _subjects(request, "banned_word")
     return "" if any(mentions(opener, word) for word in banned) else opener
 
 
-def _polish(request: DraftRequest, text: str) -> str:
+def _apply_findings(request: DraftRequest, text: str) -> str:
     """Return `text` without what the Editor rejected and without hashtags of its own."""
-    text = bare(text)
+    text = join_without_hashtags(text)
     if _subjects(request, "exclamation_marks"):
-        text = calm(text)
+        text = remove_exclamation_marks(text)
     if _subjects(request, "emoji"):
         text = without_emoji(text)
     return text
 
 
-def _lay_out(request: DraftRequest, parts: Parts) -> str:
+def _join_parts(request: DraftRequest, parts: PostParts) -> str:
     facts = [fact.text for fact in sorted(parts.facts, key=lambda fact: fact.position)]
     tail = [*parts.required, parts.link, " ".join(parts.hashtags)]
     if request.platform.layout == "list":
-        bullet = _polish(request, VOICES[request.tone].bullet) or "-"
+        bullet = _apply_findings(request, TONE_MARKS[request.tone].bullet) or "-"
         body = ["\n".join([parts.opener, *(f"{bullet} {fact}" for fact in facts)]).strip()]
     elif request.platform.layout == "paragraphs":
         body = [parts.opener, *facts]

@@ -33,7 +33,7 @@ _WORDS = re.compile(rf" ?(?:[{UNSPACED}]|[^ {UNSPACED}]+)| ")
 _JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 
 
-def bare(text: str) -> str:
+def join_without_hashtags(text: str) -> str:
     """Return `text` on one line with hashtags as plain words, since hashtags in a post are counted."""
     return " ".join(HASHTAG.sub(r"\1", text).split())
 
@@ -43,12 +43,12 @@ def hashtags(text: str) -> list[str]:
     return ["#" + word for word in HASHTAG.findall(URL.sub(" ", text))]
 
 
-def leftovers(text: str) -> list[str]:
+def find_markup_remains(text: str) -> list[str]:
     """Return remains of markup in `text`, each once, in order; parts of URLs do not count."""
     return list(dict.fromkeys(match[0].strip() for match in _LEFTOVER.finditer(URL.sub(" ", text))))
 
 
-def calm(text: str) -> str:
+def remove_exclamation_marks(text: str) -> str:
     """Return `text` with full stops instead of exclamation marks."""
     return re.sub("！+", "。", re.sub(r"!+", ".", re.sub(r"(?<=[?？])[!！]+", "", text)))
 
@@ -89,7 +89,7 @@ def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
     if count:
         return "".join(words[:count]).rstrip(",;:–—- 、，；：「『（【《“") + "…"
     size = _longest(len(words[0]), lambda number: measure(words[0][:number] + "…") <= limit)
-    while size and _joined(words[0], size):
+    while size and _splits_character(words[0], size):
         size -= 1
     return words[0][:size] + "…" if size else ""
 
@@ -103,7 +103,7 @@ def _longest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _joined(text: str, index: int) -> bool:
+def _splits_character(text: str, index: int) -> bool:
     """Return whether a cut before `index` would split one visible character."""
     if index >= len(text):
         return False

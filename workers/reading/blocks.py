@@ -32,7 +32,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadDocument:
     """A document: its format, title and blocks; `cut` is true if it was longer, or nested deeper, than the limits."""
 
     format: str

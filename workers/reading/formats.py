@@ -134,9 +134,9 @@ def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
     is_marked = bool(hints & {"markdown", "restructuredtext"}) or _FENCE.search(text) is not None
     if (data := find_data(whole)) is not None and not (data == "code" and is_marked):
         return data
-    light = {name: _weigh(text, signs) for name, signs in _LIGHT.items()}
-    restructured = _weigh(text, _RESTRUCTURED) + 3 * ("restructuredtext" in hints)
-    markdown = _weigh(text, _MARKDOWN) + 3 * ("markdown" in hints)
+    light = {name: _sum_weights(text, signs) for name, signs in _LIGHT.items()}
+    restructured = _sum_weights(text, _RESTRUCTURED) + 3 * ("restructuredtext" in hints)
+    markdown = _sum_weights(text, _MARKDOWN) + 3 * ("markdown" in hints)
     markdown += 3 * (FRONT_MATTER.match(text) is not None)
     best = max(light, key=lambda name: light[name])
     if light[best] > max(restructured, markdown, ENOUGH):
@@ -145,9 +145,9 @@ def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
         return "restructuredtext"
     if not markdown and _ELEMENT.match(text) and _BLOCK_END.search(text):
         return "html"
-    return "markdown" if markdown or _weigh(text, _MARKS) else "plain"
+    return "markdown" if markdown or _sum_weights(text, _MARKS) else "plain"
 
 
-def _weigh(text: str, signs: tuple[tuple[re.Pattern[str], int], ...]) -> int:
+def _sum_weights(text: str, signs: tuple[tuple[re.Pattern[str], int], ...]) -> int:
     """Return the total weight of the signs in the text; each counts at most twenty times."""
     return sum(weight * min(20, sum(1 for _ in pattern.finditer(text))) for pattern, weight in signs)

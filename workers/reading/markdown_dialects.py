@@ -70,7 +70,7 @@ def make_plain(source: str) -> str:
             depth += 1
             lines_left.append("")
         else:
-            lines_left += _apart(line, lines_left[-1] if lines_left else "")
+            lines_left += _separate_block(line, lines_left[-1] if lines_left else "")
     return "\n".join(lines_left)
 
 
@@ -83,7 +83,7 @@ def _dedent(line: str, depth: int) -> tuple[str, int]:
     return line.expandtabs(4)[4 * depth :] if depth else line, depth
 
 
-def _apart(line: str, before: str) -> list[str]:
+def _separate_block(line: str, before: str) -> list[str]:
     """Return the line, preceded by an empty line where the standard would append it to a paragraph."""
     meaning = _MEANING.match(line)
     if meaning:

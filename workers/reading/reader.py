@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from swallowtail.workers.reading.blocks import Block, Bounds, Reading
+from swallowtail.workers.reading.blocks import Block, Bounds, ReadDocument
 from swallowtail.workers.reading.charsets import decode
 from swallowtail.workers.reading.formats import find_packed_format, find_text_format
 from swallowtail.workers.reading.html import read_html
@@ -29,7 +29,7 @@ LONGEST_TITLE = 300
 
 def read(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", bounds: Bounds | None = None
-) -> Reading:
+) -> ReadDocument:
     """Read `body`; media type, character set and name are hints. Raises UnreadableError."""
     bounds = bounds or Bounds()
     packed = find_packed_format(body)
@@ -37,12 +37,12 @@ def read(
         from swallowtail.workers.reading.pdf_docx import read_docx, read_pdf
 
         title, blocks, cut = read_pdf(body, bounds) if packed == "pdf" else read_docx(body, bounds)
-        return _within(Reading(packed, title, tuple(blocks), cut), bounds)
+        return _limit_blocks(ReadDocument(packed, title, tuple(blocks), cut), bounds)
     text = decode(body, charset, is_html="html" in media_type or body.lstrip()[:1] == b"<")
     return read_text(text, media_type, name, bounds)
 
 
-def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> Reading:
+def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> ReadDocument:
     """Read a text: HTML, reStructuredText, Markdown or plain; of an e-mail, the writer's text."""
     bounds = bounds or Bounds()
     if (mail := open_mail(text[: bounds.unpacked])) is not None:
@@ -52,7 +52,7 @@ def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | 
     return _read_text(text, media_type, name, bounds)
 
 
-def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading:
+def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> ReadDocument:
     text_format = find_text_format(text, media_type, name)
     title, cut = "", False
     if text_format == "html":
@@ -71,14 +71,14 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
         blocks = read_plain(text)
     elif text_format in ("json", "csv", "xml", "code"):
         title, blocks = read_data(text, text_format)
-    return _within(Reading(text_format, title, tuple(blocks), cut), bounds)
+    return _limit_blocks(ReadDocument(text_format, title, tuple(blocks), cut), bounds)
 
 
-def _within(reading: Reading, bounds: Bounds) -> Reading:
+def _limit_blocks(reading: ReadDocument, bounds: Bounds) -> ReadDocument:
     """Return the reading without the blocks beyond the limit."""
     blocks = tuple(_first(reading.blocks, bounds.characters))
     whole = sum(len(block.text) for block in blocks) == sum(len(block.text) for block in reading.blocks)
-    return Reading(reading.format, reading.title[:LONGEST_TITLE], blocks, reading.cut or not whole)
+    return ReadDocument(reading.format, reading.title[:LONGEST_TITLE], blocks, reading.cut or not whole)
 
 
 def _first(blocks: Iterable[Block], characters: int) -> Iterable[Block]:

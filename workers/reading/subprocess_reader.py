@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from swallowtail.app.core.config.settings import Settings, load_settings
-from swallowtail.workers.reading.blocks import Block, Bounds, Reading
+from swallowtail.workers.reading.blocks import Block, Bounds, ReadDocument
 from swallowtail.workers.run.context import PermanentError
 
 MAX_CHARACTERS = Bounds().characters
@@ -19,7 +19,7 @@ _LONGEST_HINT = 500
 
 def read_in_subprocess(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", settings: Settings | None = None
-) -> Reading:
+) -> ReadDocument:
     """Read `body`; media type, character set and name are hints.
 
     Raises PermanentError if it cannot be read (`document_unreadable`) or exceeds a limit (`document_too_hard`).
@@ -50,4 +50,4 @@ def read_in_subprocess(
         code = "document_too_hard" if "memory" in answer["unreadable"] else "document_unreadable"
         raise PermanentError(f"the document cannot be read: {answer['unreadable']}", code=code)
     blocks = tuple(Block(**block) for block in answer["blocks"])
-    return Reading(answer["format"], answer["title"], blocks, answer["cut"])
+    return ReadDocument(answer["format"], answer["title"], blocks, answer["cut"])

@@ -75,14 +75,16 @@ _AUTHOR = re.compile(r"(?m)\A(= [^\n]+\n)[^\n=:]{1,200}<[^<>\n]{1,200}>[^\n]*\n"
 
 def read_asciidoc(source: str) -> tuple[str, list[Block], bool]:
     """Return the title, the blocks, and whether the text was nested too deeply to be read completely."""
-    lines = _without(_AUTHOR.sub(r"\1", source.lstrip()), _ASCIIDOC_BLOCKS, _ASCIIDOC_LINES)
+    lines = _drop_blocks(_AUTHOR.sub(r"\1", source.lstrip()), _ASCIIDOC_BLOCKS, _ASCIIDOC_LINES)
     return read_markdown(_apply(_ASCIIDOC, "\n".join(_open_tables(lines, "|==="))))
 
 
 def read_org(source: str) -> tuple[str, list[Block], bool]:
     """Return the title, the blocks, and whether the text was nested too deeply to be read completely."""
     named = _TITLES.search(source)
-    rows = (_row(line) if line.lstrip().startswith("|") else line for line in _without(source, _ORG_BLOCKS, _ORG_LINES))
+    rows = (
+        _row(line) if line.lstrip().startswith("|") else line for line in _drop_blocks(source, _ORG_BLOCKS, _ORG_LINES)
+    )
     _, blocks, cut = read_markdown(_apply(_ORG, "\n".join(rows)))
     return named[1].strip() if named else "", blocks, cut
 
@@ -103,7 +105,7 @@ def _apply(rules: Rules, text: str) -> str:
     return text
 
 
-def _without(source: str, blocks: Mapping[str, str], dropped: re.Pattern[str]) -> Iterator[str]:
+def _drop_blocks(source: str, blocks: Mapping[str, str], dropped: re.Pattern[str]) -> Iterator[str]:
     """Return the lines without such blocks and without lines that are not text."""
     end = ""
     for line in source.split("\n"):

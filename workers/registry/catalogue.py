@@ -101,7 +101,7 @@ def load_agents(settings: Settings) -> dict[str, AgentSpec]:
         if other is not spec:
             raise CatalogueError(
                 f"{source}: the agent kind {spec.kind!r} is defined twice, "
-                f"by {_place(other.function)} and by {_place(spec.function)}"
+                f"by {_qualified_name(other.function)} and by {_qualified_name(spec.function)}"
             )
     return dict(sorted(agents.items()))
 
@@ -121,11 +121,11 @@ def card(spec: AgentSpec) -> AgentCard:
         )
     except Exception as problem:  # a model may define its own schema code
         reason = f"its input or output has no JSON Schema: {describe(problem)['message']}"
-        raise CatalogueError(f"agent {spec.kind!r} ({_place(spec.function)}): {reason}") from problem
+        raise CatalogueError(f"agent {spec.kind!r} ({_qualified_name(spec.function)}): {reason}") from problem
 
 
 def _check(spec: AgentSpec) -> None:
-    where = f"agent {spec.kind!r} ({_place(spec.function)})"
+    where = f"agent {spec.kind!r} ({_qualified_name(spec.function)})"
     if not KIND.fullmatch(spec.kind):
         raise CatalogueError(f"{where}: kind must be lower-case letters, digits and _, starting with a letter")
     if not 0 < len(spec.title) <= 200 or not 0 < len(spec.version) <= 50:
@@ -205,7 +205,7 @@ def _specs(source: str, loaded: Any) -> Iterable[tuple[str, AgentSpec]]:
     return [(source, spec) for spec in specs]
 
 
-def _place(function: Callable[..., Any]) -> str:
+def _qualified_name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 

@@ -18,7 +18,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.runs import Claim, RunWriter
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.stream_redaction import TextStream
-from swallowtail.app.core.validation import Checked
+from swallowtail.app.core.validation import CheckedJson
 from swallowtail.workers.run.error_text import log_exception, safe_text
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode, to_text
@@ -169,7 +169,7 @@ class Context:
 
     def _perform(
         self, step: OpenStep, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
-    ) -> tuple[Checked | None, Outcome | None]:
+    ) -> tuple[CheckedJson | None, Outcome | None]:
         # A function of its own: when it returns, the exception is freed, and with it the frames that hold the memory
         # that a MemoryError was about.
         try:

@@ -10,11 +10,11 @@ import orjson
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, TooLarge
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.validation import Checked, check_encoded
+from swallowtail.app.core.validation import CheckedJson, check_encoded
 from swallowtail.workers.run.outcomes import PermanentError
 
 
-def encode(output: Any, settings: Settings) -> Checked:
+def encode(output: Any, settings: Settings) -> CheckedJson:
     """Return `output` after a round trip through JSON, and that JSON. Raises PermanentError."""
     if inspect.isawaitable(output) or inspect.isasyncgen(output):
         getattr(output, "close", lambda: None)()
@@ -29,7 +29,7 @@ def encode(output: Any, settings: Settings) -> Checked:
         raise PermanentError(deep.message, code="output_too_deep") from None
     except TooLarge as large:
         raise PermanentError(large.message, code="output_too_large") from None
-    return Checked(orjson.loads(encoded), encoded)
+    return CheckedJson(orjson.loads(encoded), encoded)
 
 
 def to_text(chunk: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
 from swallowtail.app.core.ledger.runs import Claim, RunWriter, StepWrite
-from swallowtail.app.core.validation import Checked
+from swallowtail.app.core.validation import CheckedJson
 from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, End, Outcome, RunStopped
@@ -48,7 +48,7 @@ class StepWriter:
         send(step_started, None, claim=self._claim, key=key, agent=agent, action=action, tries=wrote.tries)
         return wrote
 
-    def finish(self, key: str, output: Checked, progress: float | None, message: str | None) -> None:
+    def finish(self, key: str, output: CheckedJson, progress: float | None, message: str | None) -> None:
         """Save the output of a step."""
         if progress is None:
             self._write_pending_progress()

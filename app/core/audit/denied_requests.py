@@ -49,7 +49,7 @@ class _Kind:
     more: int = 0
 
 
-class Denials:
+class DeniedRequests:
     """The denied requests of one process. Safe to share between threads and greenlets."""
 
     def __init__(self, db: Database, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:

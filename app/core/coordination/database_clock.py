@@ -75,7 +75,7 @@ class ClockMonitor:
             is_due = is_first or latest is None or (now - latest).total_seconds() > STALE
             # Before any row is locked: there is hardly ever one to correct.
             is_ahead = is_due and _is_ahead(session, now, whole=is_first)
-        if is_due or _uncorrected(now, latest, jump):
+        if is_due or _seconds_to_correct(now, latest, jump):
             correction: float = self._db.run(lambda session: _correct(session, jump, is_ahead=is_ahead))
             if correction:
                 JUMPS.inc()
@@ -95,7 +95,7 @@ def _jump_between(last: _ClockReading, this: _ClockReading) -> _Jump:
     return _Jump()
 
 
-def _uncorrected(now: datetime, latest: datetime, jump: _Jump) -> float:
+def _seconds_to_correct(now: datetime, latest: datetime, jump: _Jump) -> float:
     """Return the seconds of a jump that no process has corrected yet: `latest` was read before it."""
     ahead = (latest - now).total_seconds()
     if ahead > TOLERANCE:
@@ -112,7 +112,7 @@ def _correct_jump(session: Session, jump: _Jump) -> float:
         with suppress(IntegrityError), session.begin_nested():
             session.execute(insert(PeriodicLock).values(name=CLOCK, next_at=now))
         return 0.0
-    seconds = _uncorrected(now, latest, jump)
+    seconds = _seconds_to_correct(now, latest, jump)
     if seconds:
         _move(session, now, _Jump(seconds, jump.ago))
     session.execute(update(PeriodicLock).where(PeriodicLock.name == CLOCK).values(next_at=now))
@@ -170,16 +170,16 @@ def _limits(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[t
         delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
         present = literal(now, Moment)
         begun = {
-            column: _no_later(column, present) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)
+            column: _limit_time(column, present) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)
         }
         at = type_coerce(_microseconds(now) + delay, Moment)
-        yield Outbox, since > soon, {**begun, Outbox.available_at: at, Outbox.due_at: _no_later(Outbox.due_at, at)}
+        yield Outbox, since > soon, {**begun, Outbox.available_at: at, Outbox.due_at: _limit_time(Outbox.due_at, at)}
     for is_sent, most in (
         (Outbox.sends > 0, limits.resend_max + limits.backoff_base),
         (Outbox.sends == 0, max(limits.backoff_base, limits.backoff_max, limits.retry_after_max, STALE)),
     ):
         last = now + timedelta(seconds=most)
-        sooner = {Outbox.available_at: last, Outbox.due_at: _no_later(Outbox.due_at, literal(last, Moment))}
+        sooner = {Outbox.available_at: last, Outbox.due_at: _limit_time(Outbox.due_at, literal(last, Moment))}
         yield Outbox, is_sent & (Outbox.available_at > last), sooner
     held = now + timedelta(seconds=limits.lease_seconds)
     too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
@@ -189,7 +189,7 @@ def _limits(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[t
     yield Worker, Worker.good_until > silent + timedelta(seconds=TOLERANCE), {Worker.good_until: silent}
 
 
-def _no_later(column: Any, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+def _limit_time(column: Any, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((column > moment, moment), else_=column)
 
 

@@ -100,7 +100,7 @@ class Budget:
         return min(reserve, self.most // 2)
 
 
-class Reserve:
+class ConnectionReserve:
     """Opens connections for a process that performs no runs."""
 
     def __init__(self, number: int) -> None:

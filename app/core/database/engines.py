@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.database.connection_budget import Reserve
+from swallowtail.app.core.database.connection_budget import ConnectionReserve
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.events import to_json
 from swallowtail.app.core.process.private_files import make_private, open_private
@@ -45,7 +45,7 @@ def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0)
             raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
         # Behind a pooler in transaction mode, a connection is not one of the server.
         if reserve and settings.database_prepare_threshold:
-            event.listen(engine, "do_connect", Reserve(reserve).connect)
+            event.listen(engine, "do_connect", ConnectionReserve(reserve).connect)
         return engine
     return _make_sqlite_engine(url, file, settings)
 

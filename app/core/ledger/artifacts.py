@@ -34,7 +34,7 @@ from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import decrypt_bytes, encrypt_bytes, keyring_of
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
-from swallowtail.app.core.validation import Checked, check_encoded
+from swallowtail.app.core.validation import CheckedJson, check_encoded
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
@@ -77,7 +77,7 @@ class RedactedInput:
 def redact_input(encoded: bytes, rules: Rules, settings: Settings) -> RedactedInput:
     """Redact a checked input, which is JSON."""
     payload = orjson.loads(encoded)
-    own = rules if rules.hides_own else rules.hiding(payload)
+    own = rules if rules.hides_own else rules.with_secrets_of(payload)
     if len(encoded) <= settings.inline_input_bytes:
         return RedactedInput(rules, own, encoded, redaction=make_redaction(payload, own, encoded))
     return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded))
@@ -87,9 +87,9 @@ def store_output(change: Change, settings: Settings, task: Task, output: Any) ->
     """Store an output in an artifact if it is too large for its event; the same output of a task is stored once.
 
     Returns the row's values: the output or a reference, the artifact's id if any, and the redaction. Raises
-    InvalidInput or TooLarge unless the output is `Checked`.
+    InvalidInput or TooLarge unless the output is `CheckedJson`.
     """
-    if isinstance(output, Checked):
+    if isinstance(output, CheckedJson):
         encoded = output.encoded
     else:
         encoded = to_json(output)

@@ -19,7 +19,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_of, whole_input
 from swallowtail.app.core.privacy.keyring import KeyMissing
 from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules
 from swallowtail.app.core.states import CLAIMABLE, TaskStatus
-from swallowtail.app.core.tables.column_encryption import place_of
+from swallowtail.app.core.tables.column_encryption import cell_of
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.tables.unreadable import require_readable
 
@@ -138,11 +138,10 @@ class RunStart:
 
 def _make_claim(change: Change, task: Task) -> Claim:
     """Return the claim of a task that was just claimed. Raises Unreadable, KeyMissing, Tampered."""
-    payload = require_readable(whole_input(change.session, task), place_of(Task, task.id, "input"))
+    payload = require_readable(whole_input(change.session, task), cell_of(Task, task.id, "input"))
     steps = change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
     outputs = {
-        step.id: require_readable(read_output(change.session, step), place_of(Step, step.id, "output"))
-        for step in steps
+        step.id: require_readable(read_output(change.session, step), cell_of(Step, step.id, "output")) for step in steps
     }
     return Claim(
         task_id=task.id,

@@ -63,7 +63,7 @@ def write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def pump(pipes: dict[int, tuple[int, str, str]]) -> None:
+def copy_lines(pipes: dict[int, tuple[int, str, str]]) -> None:
     """Write the lines of each pipe to its target (descriptor, logger, level) until all pipes are closed."""
     rest = dict.fromkeys(pipes, b"")
     with selectors.DefaultSelector() as selector:
@@ -88,7 +88,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     output, output_target, errors, errors_target = map(int, sys.argv[1:])
     try:
-        pump({output: (output_target, "stdout", "info"), errors: (errors_target, "stderr", "warning")})
+        copy_lines({output: (output_target, "stdout", "info"), errors: (errors_target, "stderr", "warning")})
     except OSError:
         sys.exit(1)  # The reader of the log has ended.
 

@@ -73,7 +73,11 @@ class _StdoutHandler(logging.StreamHandler[TextIO]):
 
 def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
     # Exceptions become text before redaction. Rich tracebacks would print local variables.
-    first: list[Processor] = [_drop_internals, structlog.processors.format_exc_info, Censor(Policies(settings).general)]
+    first: list[Processor] = [
+        _drop_internals,
+        structlog.processors.format_exc_info,
+        LogRedactor(Policies(settings).general),
+    ]
     if settings.log_format == "json":
         return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback
@@ -100,7 +104,7 @@ def _unlock_output() -> None:
 os.register_at_fork(before=_lock_output, after_in_parent=_unlock_output, after_in_child=_locked_at_fork.clear)
 
 
-class Censor:
+class LogRedactor:
     """The processor that redacts each event: text, numbers, tracebacks and objects."""
 
     def __init__(self, rules: Rules) -> None:

@@ -114,7 +114,7 @@ def _add_all(sources: Sequence[_Source], rules_by_task: Mapping[str, Rules]) -> 
     complete: dict[str, Rules] = {}
     for task_id, read in sources:
         try:
-            complete[task_id] = rules_by_task[task_id].hiding(require_readable(read(), "the input"))
+            complete[task_id] = rules_by_task[task_id].with_secrets_of(require_readable(read(), "the input"))
         except Exception as fault:
             # A run cannot read it either, so there is nothing to hide.
             if not is_unreadable(fault):

@@ -43,7 +43,7 @@ def fingerprint(rules: Rules) -> str:
 
 def make_redaction(value: Any, rules: Rules, encoded: bytes) -> dict[str, Any]:
     """Return the redaction to store of a value, `encoded` as JSON."""
-    redacted = redact(value, rules.hiding(value) if rules.hides_own else rules, encoded)
+    redacted = redact(value, rules.with_secrets_of(value) if rules.hides_own else rules, encoded)
     redaction = {_OF: _hash(encoded, rules)}
     return redaction if redacted == value else {**redaction, _AS: redacted}
 

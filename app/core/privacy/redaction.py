@@ -14,7 +14,16 @@ from typing import Any
 from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.privacy import secret_patterns
 from swallowtail.app.core.privacy.redaction_rules import HIDDEN, PATTERNS_ONLY, SHORTEST_VALUE, Rules, normal
-from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Pattern, Span, find, fold, is_card, merge
+from swallowtail.app.core.privacy.secret_patterns import (
+    EMAIL,
+    PATTERNS,
+    Pattern,
+    SecretSpan,
+    find,
+    fold,
+    is_card,
+    merge,
+)
 
 #: A text without these contains no card number.
 _EIGHT_DIGITS = re.compile("[0-9]{4}[ -]?[0-9]{4}")
@@ -30,18 +39,18 @@ OUR_FIELDS = frozenset(_OUR_NAMES.split())
 
 def redact(value: Any, rules: Rules, encoded: bytes | None = None) -> Any:
     """Return a JSON value without what the rules and patterns hide. `encoded` is its JSON, if known. Not recursive."""
-    return _redact(value, _narrow(to_json(value) if encoded is None else encoded, rules))
+    return _redact(value, _select_rules(to_json(value) if encoded is None else encoded, rules))
 
 
-def _narrow(encoded: bytes, rules: Rules) -> _Narrowed:
+def _select_rules(encoded: bytes, rules: Rules) -> _ApplicableRules:
     text = encoded.decode("utf-8", "replace")
     values = tuple(value for value in rules.values if to_json(value)[1:-1] in encoded)
-    return _Narrowed(replace(rules, values=values), tuple(select_patterns(text, fold(text), rules)))
+    return _ApplicableRules(replace(rules, values=values), tuple(select_patterns(text, fold(text), rules)))
 
 
-def _redact(value: Any, narrowed: _Narrowed) -> Any:
+def _redact(value: Any, applicable: _ApplicableRules) -> Any:
     top: list[Any] = [value]
-    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, narrowed.rules.all or narrowed.rules.mute)]
+    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, applicable.rules.all or applicable.rules.mute)]
     while pending:
         holder, place, item, hidden = pending.pop()
         if isinstance(item, dict):
@@ -49,19 +58,19 @@ def _redact(value: Any, narrowed: _Narrowed) -> Any:
             holder[place] = fresh
             numbers: dict[str, int] = {}
             for key, inner in item.items():
-                shown = narrowed.key(fresh, numbers, key)
-                secret = hidden or normal(key) in narrowed.rules.names
+                shown = applicable.key(fresh, numbers, key)
+                secret = hidden or normal(key) in applicable.rules.names
                 # Most values are simple and need no entry in `pending`.
-                fresh[shown] = inner = narrowed.leaf(inner, secret)
+                fresh[shown] = inner = applicable.redact_leaf(inner, secret)
                 if isinstance(inner, dict | list):
                     pending.append((fresh, shown, inner, secret))
         elif isinstance(item, list):
-            holder[place] = listed = [narrowed.leaf(inner, hidden) for inner in item]
+            holder[place] = listed = [applicable.redact_leaf(inner, hidden) for inner in item]
             pending += [
                 (listed, at, inner, hidden) for at, inner in enumerate(listed) if isinstance(inner, dict | list)
             ]
         else:
-            holder[place] = narrowed.leaf(item, hidden)
+            holder[place] = applicable.redact_leaf(item, hidden)
     return top[0]
 
 
@@ -76,7 +85,7 @@ def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = 
     if encoded is None:
         fields = limit_depth(fields)
         encoded = to_json(fields)
-    strict = _narrow(encoded, rules)
+    strict = _select_rules(encoded, rules)
     texts = replace(strict, rules=replace(strict.rules, all=False))
     return {
         name: value if value is None else _redact(value, strict if name in PAYLOADS else texts)
@@ -85,13 +94,13 @@ def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = 
 
 
 @dataclass(frozen=True, slots=True)
-class _Narrowed:
+class _ApplicableRules:
     """The rules for one value, limited to the values and patterns that the value can contain."""
 
     rules: Rules
     patterns: tuple[Pattern, ...]
 
-    def leaf(self, item: Any, hidden: bool) -> Any:
+    def redact_leaf(self, item: Any, hidden: bool) -> Any:
         """Return the replacement of a value; objects and lists are returned unchanged."""
         if isinstance(item, str):
             if hidden:
@@ -134,14 +143,14 @@ def redact_text(text: str, rules: Rules = PATTERNS_ONLY) -> str:
     return text if is_short else secret_patterns.replace(text, find_spans(text, rules))
 
 
-def find_spans(text: str, rules: Rules, begin: int = 0) -> list[Span]:
+def find_spans(text: str, rules: Rules, begin: int = 0) -> list[SecretSpan]:
     """Return where the secrets in a text are from `begin` on, in order and without overlaps."""
     if rules.mute:
-        return [Span(begin, len(text), "secret", begin, len(text))] if begin < len(text) else []
+        return [SecretSpan(begin, len(text), "secret", begin, len(text))] if begin < len(text) else []
     return merge(find_all(text, rules, tuple(select_patterns(text, fold(text), rules)), begin))
 
 
-def find_all(text: str, rules: Rules, patterns: tuple[Pattern, ...], begin: int = 0) -> Iterator[Span]:
+def find_all(text: str, rules: Rules, patterns: tuple[Pattern, ...], begin: int = 0) -> Iterator[SecretSpan]:
     """Yield every match of the patterns and of the rules' values; matches may overlap."""
     folded = fold(text) if patterns else text
     for pattern in patterns:
@@ -150,7 +159,7 @@ def find_all(text: str, rules: Rules, patterns: tuple[Pattern, ...], begin: int 
         place = text.find(value, begin)
         while place >= 0:
             end = place + len(value)
-            yield Span(place, end, "secret", place, end)
+            yield SecretSpan(place, end, "secret", place, end)
             place = text.find(value, end)
 
 

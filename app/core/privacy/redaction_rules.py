@@ -44,7 +44,7 @@ class Rules:
     #: Whether the texts in a value's own secret fields are hidden everywhere in it, as in the input of a schedule.
     hides_own: bool = False
 
-    def hiding(self, payload: Any) -> Rules:
+    def with_secrets_of(self, payload: Any) -> Rules:
         """Return the same rules that also hide the texts of the payload's secret fields everywhere."""
         # Sorted, the longest first, so that every process gets the same fingerprint.
         values = tuple(sorted(_secret_texts(payload, self), key=lambda text: (-len(text), text)))

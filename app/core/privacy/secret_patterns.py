@@ -31,7 +31,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SecretSpan:
     """Where a secret is in a text. The text from `first` to `last` identified it."""
 
     start: int
@@ -170,12 +170,12 @@ def fold(text: str) -> str:
     return lower if len(lower) == len(text) else "".join(char.lower()[:1] for char in text)
 
 
-def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[Span]:
+def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[SecretSpan]:
     """Yield every match of one pattern in a text from `begin` on; `folded` is `fold(text)`."""
     if not pattern.triggers:
         for match in pattern.secret.finditer(text, begin):
             if pattern.check is None or pattern.check(match[0]):
-                yield Span(match.start(), match.end(), pattern.kind, *match.span())
+                yield SecretSpan(match.start(), match.end(), pattern.kind, *match.span())
         return
     for trigger in pattern.triggers:
         place = folded.find(trigger, begin)
@@ -197,20 +197,20 @@ def find_open(pattern: Pattern, text: str, begin: int = 0) -> int | None:
     return None
 
 
-def merge(spans: Iterable[Span]) -> list[Span]:
+def merge(spans: Iterable[SecretSpan]) -> list[SecretSpan]:
     """Return spans in order, with overlapping ones joined under the kind of the first."""
-    merged: list[Span] = []
+    merged: list[SecretSpan] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if merged and span.start < merged[-1].end:
             last = merged[-1]
             first, end = min(last.first, span.first), max(last.end, span.end)
-            merged[-1] = Span(last.start, end, last.kind, first, max(last.last, span.last))
+            merged[-1] = SecretSpan(last.start, end, last.kind, first, max(last.last, span.last))
         else:
             merged.append(span)
     return merged
 
 
-def replace(text: str, spans: Sequence[Span]) -> str:
+def replace(text: str, spans: Sequence[SecretSpan]) -> str:
     """Return `text` with a marker in place of each span. Spans are merged."""
     if not spans:
         return text
@@ -221,7 +221,7 @@ def replace(text: str, spans: Sequence[Span]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _span(pattern: Pattern, match: re.Match[str]) -> Span:
+def _span(pattern: Pattern, match: re.Match[str]) -> SecretSpan:
     names = pattern.secret.groupindex
     start = match.end("keep") if "keep" in names and match["keep"] is not None else match.start()
-    return Span(start, match.start("end") if "end" in names else match.end(), pattern.kind, *match.span())
+    return SecretSpan(start, match.start("end") if "end" in names else match.end(), pattern.kind, *match.span())

@@ -49,8 +49,8 @@ class LineSplitter:
 class ChildProcess:
     """Runs one command in a session or process group of its own, so that Ctrl-C reaches the supervisor only.
 
-    `say(text)` receives messages about restarts and ends, `show(name, line)` every line of output; without `show`, the
-    output goes where the supervisor's output goes.
+    `print_line(text)` receives messages about restarts and ends, `show(name, line)` every line of output. Without
+    `show`, the output goes where the supervisor's output goes.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ChildProcess:
         *,
         env: Mapping[str, str],
         policy: RestartPolicy,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         show: Callable[[str, str], None] | None = None,
         own_session: bool = True,
     ) -> None:
@@ -69,7 +69,7 @@ class ChildProcess:
         self._env = dict(env)
         self._policy = policy
         self._show = show
-        self._say = say
+        self._print_line = print_line
         self._place: dict[str, Any] = {"start_new_session": True} if own_session else {"process_group": 0}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -99,7 +99,7 @@ class ChildProcess:
                 return code
             if clock() - began >= self._policy.forget:
                 pause = self._policy.pause
-            self._say(f"{self.name} ended {describe(code)}; starting it again in {pause:g} s")
+            self._print_line(f"{self.name} ended {describe(code)}; starting it again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(max(pause, 0.01) * 2, self._policy.pause_max)
@@ -117,7 +117,7 @@ class ChildProcess:
         try:
             await asyncio.wait_for(process.wait(), self._policy.grace)
         except TimeoutError:
-            self._say(f"{self.name} did not end within {self._policy.grace:g} s; killing it")
+            self._print_line(f"{self.name} did not end within {self._policy.grace:g} s; killing it")
             self.kill()
             await process.wait()
         await self._clear(process)
@@ -152,7 +152,7 @@ class ChildProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=lambda: _die_with(supervisor),
+            preexec_fn=lambda: _end_with_supervisor(supervisor),
             **self._place,
         )
 
@@ -191,7 +191,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def _die_with(supervisor: int) -> None:
+def _end_with_supervisor(supervisor: int) -> None:
     """In the new process: make the kernel stop it when the supervisor ends, even if killed. Linux only."""
     if _LIBC is None:
         return

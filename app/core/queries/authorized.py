@@ -24,7 +24,7 @@ from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView
 from swallowtail.app.core.security.actors import Actor
-from swallowtail.app.core.security.field_mask import View, view_of
+from swallowtail.app.core.security.field_mask import FieldMask, view_of
 from swallowtail.app.core.security.permissions import (
     read_role,
     require,
@@ -47,7 +47,7 @@ class AuthorizedReads:
     actor: Actor
 
     @property
-    def view(self) -> View:
+    def view(self) -> FieldMask:
         """The field mask of the actor."""
         return view_of(self.actor)
 

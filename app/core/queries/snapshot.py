@@ -21,7 +21,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_among
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.queries.views import summarize_step, summarize_task
 from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.core.tables.tasks import Step, Task
 
 
@@ -53,7 +53,7 @@ class SnapshotRows:
     rules: dict[str, Rules]
     is_whole: bool
 
-    def build(self, view: View = FULL) -> dict[str, Any]:
+    def build(self, view: FieldMask = FULL) -> dict[str, Any]:
         """Return `{instance_id, epoch, head, min_seq, tasks: [summary + steps, steps_complete], complete}`, masked.
 
         `complete` and `steps_complete` say whether the limits left any tasks or steps out. Needs no session.
@@ -69,7 +69,7 @@ class SnapshotRows:
             "complete": self.is_whole and len(tasks) == len(self.tasks),
         }
 
-    def encode(self, view: View = FULL) -> bytes:
+    def encode(self, view: FieldMask = FULL) -> bytes:
         """Return the snapshot as JSON."""
         return to_json(self.build(view))
 

@@ -33,7 +33,7 @@ M = TypeVar("M", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FieldMask:
     """What a token shows of an instance. Without arguments: everything."""
 
     task_id: str | None = None
@@ -72,9 +72,9 @@ class View:
         return wire if self.fields is None else {**wire, "data": self.project(wire["data"])}
 
 
-FULL = View()
+FULL = FieldMask()
 
 
-def view_of(actor: Actor) -> View:
+def view_of(actor: Actor) -> FieldMask:
     """Return the view of an actor."""
-    return FULL if actor.task_id is None and actor.fields is None else View(actor.task_id, actor.fields)
+    return FULL if actor.task_id is None and actor.fields is None else FieldMask(actor.task_id, actor.fields)

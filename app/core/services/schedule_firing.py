@@ -27,7 +27,7 @@ from swallowtail.app.core.services.cron import latest_slots, next_slot
 from swallowtail.app.core.services.schedules import clock, timing_of
 from swallowtail.app.core.services.submissions import check_submission
 from swallowtail.app.core.states import ACTIVE
-from swallowtail.app.core.tables.column_encryption import place_of
+from swallowtail.app.core.tables.column_encryption import cell_of
 from swallowtail.app.core.tables.schedules import Schedule, Slot
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import is_unreadable, require_readable
@@ -86,13 +86,13 @@ def _fire(context: CallContext, seen: Schedule, at: datetime | None) -> int:
 def _make_template(context: CallContext, row: Schedule) -> CheckedTask | str:
     """Return the task that each slot submits, or the reason why its agent rejects it now."""
     with context.db.read() as session:
-        payload = require_readable(whole_input(session, row), place_of(Schedule, row.id, "input"))
+        payload = require_readable(whole_input(session, row), cell_of(Schedule, row.id, "input"))
     try:
         new = NewTask(kind=row.kind, input=payload, title=row.name)
         with context.db.read() as session:
             return check_submission(session, context, row.instance_id, new, submitted_by=f"schedule:{row.id}")
     except (InvalidInput, TooLarge) as refusal:
-        return redact_text(f"refused: {refusal.message}", context.db.policies.general.hiding(payload))[:200]
+        return redact_text(f"refused: {refusal.message}", context.db.policies.general.with_secrets_of(payload))[:200]
 
 
 def _advance(context: CallContext, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:

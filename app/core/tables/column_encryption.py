@@ -53,7 +53,7 @@ def encrypt_value(keyring: Keyring, model: type[Base], row_id: str, column: str,
     if value is None:
         return None
     if keyring.current is not None:
-        ciphertext = keyring.encrypt(place_of(model, row_id, column), to_json(value))
+        ciphertext = keyring.encrypt(cell_of(model, row_id, column), to_json(value))
         return {_ENCRYPTED: f"{keyring.current}:{base64.b64encode(ciphertext).decode()}"}
     # A value with the form of a stored one is wrapped. So are numbers: a JSON column of SQLite has numeric affinity,
     # which would turn 5.0 into 5 and 2**64 - 1 into 1.8446744073709552e19.
@@ -66,7 +66,7 @@ def decrypt_value(keyring: Keyring, model: type[Base], row_id: str, column: str,
         return stored
     if _AS_IS in stored:
         return stored[_AS_IS]
-    place = place_of(model, row_id, column)
+    place = cell_of(model, row_id, column)
     key_id, _, encoded = str(stored[_ENCRYPTED]).partition(":")
     try:
         ciphertext = base64.b64decode(encoded, validate=True)
@@ -79,15 +79,15 @@ def encrypt_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes,
     """Return the stored form of an artifact's content, and the id of the key."""
     if keyring.current is None:
         return content, None
-    return keyring.encrypt(place_of(Artifact, row_id, "content"), content), keyring.current
+    return keyring.encrypt(cell_of(Artifact, row_id, "content"), content), keyring.current
 
 
 def decrypt_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | None) -> bytes:
     """Return an artifact's content. Raises KeyMissing, Tampered."""
-    return stored if key_id is None else keyring.decrypt(place_of(Artifact, row_id, "content"), key_id, stored)
+    return stored if key_id is None else keyring.decrypt(cell_of(Artifact, row_id, "content"), key_id, stored)
 
 
-def place_of(model: type[Base], row_id: str, column: str) -> str:
+def cell_of(model: type[Base], row_id: str, column: str) -> str:
     """Return the name of a column of a row; a ciphertext can be decrypted only for the same name."""
     return f"{model.__tablename__}/{row_id}/{column}"
 

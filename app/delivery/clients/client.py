@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swallowtail.app.core.security.actors import OPEN, Actor
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +20,7 @@ class Client:
     connection: Any = None
     actor: Actor = OPEN
     #: Which fields and tasks the client sees, for as long as it is connected.
-    view: View = FULL
+    view: FieldMask = FULL
     instances: set[str] = field(default_factory=set)
     #: The tasks whose text the client reads, with their instances.
     tasks: dict[str, str] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class ClientGroup:
         return len(self._current) + len(self._lagging)
 
     @property
-    def behind(self) -> int:
+    def lagging_count(self) -> int:
         """The number of clients that do not have everything."""
         return len(self._lagging)
 
@@ -106,12 +106,12 @@ class ClientGroup:
     def lose(self, after: int, before: int) -> None:
         """Reset the clients that need an event above `after` and up to `before`, none of which is stored any more."""
         if after <= self._shared.seq < before and self._shared.seq + 1 < self._buffer.first:
-            self._disperse()
+            self._separate_cursors()
         self._lagging.reset_between(after, before)
 
     def reset_all(self, reason: Reason) -> None:
         """Reset every client to the end of the buffer."""
-        self._disperse()
+        self._separate_cursors()
         self._lagging.reset_all(reason)
         self._gather()
 
@@ -137,7 +137,7 @@ class ClientGroup:
         for cursor in [cursor for cursor in self._lagging.by_client.values() if not cursor.pace]:
             self._settle(cursor)
 
-    def _disperse(self) -> None:
+    def _separate_cursors(self) -> None:
         """Give every current client a cursor of its own."""
         for client in self._current.values():
             self._lagging.by_client[client.id] = self._shared.copy_for(client)
@@ -148,7 +148,7 @@ class ClientGroup:
         while self._current:
             entries = self._buffer.after(shared.seq, self._backlog)
             if entries is None or shared.epoch != self._buffer.epoch:
-                self._disperse()
+                self._separate_cursors()
                 return
             if not entries and shared.stamp >= self._live.stamp:
                 return

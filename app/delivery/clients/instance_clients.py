@@ -26,9 +26,9 @@ class InstanceClients:
         return sum(len(group) for group in self.all())
 
     @property
-    def behind(self) -> int:
+    def lagging_count(self) -> int:
         """The number of clients that do not have everything."""
-        return sum(group.behind for group in self.all())
+        return sum(group.lagging_count for group in self.all())
 
     def admit(self, client: Client, seq: int, *, move: bool) -> None:
         """See `ClientGroup.admit`."""

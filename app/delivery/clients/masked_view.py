@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from swallowtail.app.core.security.field_mask import View
+from swallowtail.app.core.security.field_mask import FieldMask
 from swallowtail.app.delivery.clients.cursor import Cursor
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.wire import SKIP, Entry, Frame, skip_payload
@@ -17,7 +17,7 @@ _KEPT = 512
 class MaskedView:
     """One view of one instance; derives each frame once for all clients with this view. Not safe for threads."""
 
-    def __init__(self, instance_id: str, view: View, transport: Transport, size: int) -> None:
+    def __init__(self, instance_id: str, view: FieldMask, transport: Transport, size: int) -> None:
         """`size`: most bytes of derived frames and their originals that are kept."""
         self._instance_id = instance_id
         self._view = view

@@ -19,7 +19,7 @@ from swallowtail.app.core.ledger.event_log import Head, read_events, read_head, 
 from swallowtail.app.core.process.offload import Offload, run_here
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.security.actors import Actor
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.core.security.permission_version import read_version
 from swallowtail.app.core.security.permissions import require, require_task
 from swallowtail.app.core.security.roles import Act
@@ -64,7 +64,7 @@ class DatabaseReader:
                 heads |= read_heads(session, instance_ids[start : start + HEADS_PER_QUERY])
         return heads
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         """Return how the subscription of a client starts. Raises NotFound when the instance does not exist."""
         with self._reading() as session:
             head = read_head(session, instance_id)

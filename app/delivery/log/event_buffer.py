@@ -45,7 +45,7 @@ class EventBuffer:
         """Return whether event `seq` is or was in the sequence, or is held."""
         return seq <= self.last or seq in self._early
 
-    def expect(self, seq: int) -> None:
+    def raise_target(self, seq: int) -> None:
         """Record that event `seq` exists."""
         self.target = max(self.target, seq)
 
@@ -57,7 +57,7 @@ class EventBuffer:
         """Add entries in any order, repeats included. Returns those that now continue the sequence, in order."""
         added: list[Entry] = []
         for entry in entries:
-            self.expect(entry.seq)
+            self.raise_target(entry.seq)
             following: Entry | None = entry
             if entry.seq != self.last + 1:
                 self._hold(entry)

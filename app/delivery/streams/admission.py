@@ -62,7 +62,7 @@ class Admission:
                 # The start may be older than the buffer; the stream asks the database.
                 intake.gap.ask_now("epoch")
             intake.head, intake.is_gone = start.head, False
-            intake.expect(start.head.seq, "subscribe")
+            intake.raise_target(start.head.seq, "subscribe")
             on_start(start)
             intake.groups.admit(client, start.seq, move=move)
         self._wake()

@@ -36,7 +36,7 @@ class EventIntake:
             self.gap.ask_now("resume")
         #: The buffer's target when the database was asked last.
         self.asked_for = head.seq
-        self.buffer.expect(head.seq)
+        self.buffer.raise_target(head.seq)
         #: The latest head that the database returned.
         self.head = head
         #: Whether the database no longer has the instance.
@@ -75,7 +75,7 @@ class EventIntake:
         if head.epoch != self.buffer.epoch:
             self.restart(head)
         else:
-            self.expect(head.seq, cause)
+            self.raise_target(head.seq, cause)
 
     def receive_page(self, after: int, page: Page) -> None:
         """Take the events after a number that the database returned."""
@@ -97,9 +97,9 @@ class EventIntake:
         if self.buffer.has_gap:
             self.gap.ask_now(None)
 
-    def expect(self, seq: int, cause: str | None) -> None:
+    def raise_target(self, seq: int, cause: str | None) -> None:
         """Record that an event exists; if it does not arrive by itself soon, the database is asked."""
-        self.buffer.expect(seq)
+        self.buffer.raise_target(seq)
         self.gap.expect(self.buffer.has_gap, cause)
 
     def restart(self, head: Head) -> None:
@@ -127,7 +127,7 @@ class EventIntake:
         frame = self._transport.frame(message.wire["type"], message.wire)
         if self._live.offer(message.base_seq, message.wire, frame):
             LIVE_OFFERED.inc(len(self.groups))
-            self.expect(message.base_seq, "lost_hint")
+            self.raise_target(message.base_seq, "lost_hint")
 
     def _skip(self, after: int, before: int) -> None:
         """Step over the events above `after` and up to `before`, which are no longer stored."""
@@ -141,7 +141,7 @@ class EventIntake:
         if added:
             self._live.settle(added, self.buffer.first)
             self._fresh += added
-        self.expect(self.buffer.last, cause)
+        self.raise_target(self.buffer.last, cause)
 
 
 def make_entry(transport: Transport, wire: Mapping[str, Any], at: float = 0.0) -> Entry:

@@ -69,9 +69,9 @@ class InstanceStream:
         return not self._groups
 
     @property
-    def behind(self) -> int:
+    def lagging_count(self) -> int:
         """The number of clients that do not have everything. Takes no lock."""
-        return self._groups.behind
+        return self._groups.lagging_count
 
     def joined(self) -> None:
         """Record that the channel's subscription has started: a gap found next is older than it. Takes no lock."""

@@ -18,7 +18,7 @@ from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import EventQuery, NewInstance, PageQuery
 from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, response
 from swallowtail.app.web.container import get_runtime
-from swallowtail.app.web.http.problem_details import Gone
+from swallowtail.app.web.http.problem_details import GoneFromReplay
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -102,6 +102,6 @@ def _check_position(head: Head, query: EventQuery) -> None:
     details = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
     match head.check(query.epoch, query.since):
         case "epoch":
-            raise Gone("epoch", "this position belongs to another log", details)
+            raise GoneFromReplay("epoch", "this position belongs to another log", details)
         case "too_old":
-            raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", details)
+            raise GoneFromReplay("too_old", f"events up to {head.min_seq} are no longer stored", details)

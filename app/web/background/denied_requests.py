@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
@@ -31,7 +31,7 @@ BACKLOG = 1000
 class DeniedRequestQueue:
     """The denied requests of one web process. Its thread starts with the first."""
 
-    def __init__(self, db: Database, denials: Denials) -> None:
+    def __init__(self, db: Database, denials: DeniedRequests) -> None:
         self._db = db
         self._denials = denials
         self._waiting: queue.Queue[Callable[[], None]] = queue.Queue(BACKLOG)

@@ -83,7 +83,7 @@ _SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 
-class Gone(SwallowtailError):
+class GoneFromReplay(SwallowtailError):
     """The log cannot be read from this position: `code` has the reason, `more` the readable positions."""
 
     def __init__(self, code: str, message: str, more: Mapping[str, Any]) -> None:
@@ -146,7 +146,7 @@ def answer_domain_error(error: SwallowtailError) -> Response:
         field=error.field,
         errors=error.errors if isinstance(error, InvalidInput) else None,
         headers=_headers_for(error),
-        more=_more_about(error),
+        more=_extra_members(error),
     )
 
 
@@ -169,8 +169,8 @@ def _challenge(error: Unauthenticated) -> str:
     return f'{challenge}, error="invalid_token", error_description="{error.message}"'
 
 
-def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
-    if isinstance(error, Gone):
+def _extra_members(error: SwallowtailError) -> Mapping[str, Any] | None:
+    if isinstance(error, GoneFromReplay):
         return error.more
     shape = error.as_dict()
     return {"retry_after_ms": shape["retry_after_ms"]} if "retry_after_ms" in shape else None

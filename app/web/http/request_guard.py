@@ -18,7 +18,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.http.allowed_hosts import AllowedHosts
 from swallowtail.app.web.http.cors import AllowedOrigins
 from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, ProblemKind, describe_problem
-from swallowtail.app.web.http.security_headers import secure
+from swallowtail.app.web.http.security_headers import add_security_headers
 from swallowtail.app.web.http.trusted_proxies import PREFIX, TrustedProxies, find_proxy_trace
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class RequestGuard:
 
             def start(status: str, response_headers: list[tuple[str, str]], *more: Any) -> Any:
                 headers = Headers(response_headers)
-                secure(headers, self._hsts_seconds if is_tls else 0)
+                add_security_headers(headers, self._hsts_seconds if is_tls else 0)
                 return start_response(status, headers.to_wsgi_list(), *more)
 
             refusal = self.find_refusal(environ)

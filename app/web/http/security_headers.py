@@ -45,7 +45,7 @@ def register(app: Flask, origins: AllowedOrigins) -> None:
         return response
 
 
-def secure(headers: Headers, hsts_seconds: int) -> None:
+def add_security_headers(headers: Headers, hsts_seconds: int) -> None:
     """Add the security headers to a response. `hsts_seconds`: how long browsers have to use TLS; 0 for no rule."""
     for name, value in SECURE.items():
         headers.setdefault(name, value)

@@ -23,25 +23,25 @@ IDLE_SECONDS = 3600.0
 FRACTION = 20
 
 
-class Settlement:
+class UseReporter:
     """Reports uses to Redis in a thread, which starts with the first report."""
 
     def __init__(self, counts: RedisCounts, period: float) -> None:
         """`period`: pause, in seconds, between two reports."""
         self._counts = counts
         self._period = period
-        self._due: dict[tuple[UnsettledUses, str], int] = {}
+        self._due: dict[tuple[PendingUses, str], int] = {}
         self._lock = threading.Lock()
-        self._thread = PeriodicThread("limits", self._settle_and_pause, IDLE_SECONDS)
+        self._thread = PeriodicThread("limits", self._report_and_pause, IDLE_SECONDS)
 
-    def add(self, uses: UnsettledUses, key: str, number: int) -> None:
+    def add(self, uses: PendingUses, key: str, number: int) -> None:
         """Have uses reported to Redis soon; returns at once."""
         with self._lock:
             self._due[uses, key] = self._due.get((uses, key), 0) + number
         self._thread.start()
         self._thread.wake()
 
-    def settle(self) -> None:
+    def report(self) -> None:
         """Report to Redis, and block the keys that are above their rate."""
         with self._lock:
             due, self._due = self._due, {}
@@ -53,21 +53,21 @@ class Settlement:
         """End the thread."""
         self._thread.stop()
 
-    def _settle_and_pause(self) -> None:
+    def _report_and_pause(self) -> None:
         try:
-            self.settle()
+            self.report()
         finally:
             self._thread.pause(self._period)
 
 
-class UnsettledUses:
+class PendingUses:
     """The uses of one rate that have not been reported to Redis. Thread-safe."""
 
-    def __init__(self, name: str, bucket: TokenBucket, settlement: Settlement, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, bucket: TokenBucket, reporter: UseReporter, clock: Callable[[], float]) -> None:
         self.name = name
         self.bucket = bucket
         self._portion = max(1, bucket.rate.amount // FRACTION)
-        self._settlement = settlement
+        self._reporter = reporter
         self._clock = clock
         self._lock = threading.Lock()
         self._numbers: OrderedDict[str, int] = OrderedDict()
@@ -77,7 +77,7 @@ class UnsettledUses:
         """Count a use that was allowed."""
         if self._portion > 1 and self._count(key) < self._portion:
             return
-        self._settlement.add(self, key, self._portion)
+        self._reporter.add(self, key, self._portion)
 
     def _count(self, key: str) -> int:
         with self._lock:
@@ -98,13 +98,11 @@ class DeferredRate:
     """One limit, which may have several rates (`5/minute;20/hour`)."""
 
     def __init__(
-        self, name: str, rates: str, settlement: Settlement | None = None, clock: Callable[[], float] = time.monotonic
+        self, name: str, rates: str, reporter: UseReporter | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`name` separates its counts from those of other limits. Without a settlement, only this process counts."""
+        """`name` separates its counts from those of other limits. Without a reporter, only this process counts."""
         self._buckets = make_buckets(rates, clock)
-        self._unsettled = (
-            [UnsettledUses(name, bucket, settlement, clock) for bucket in self._buckets] if settlement else []
-        )
+        self._pending = [PendingUses(name, bucket, reporter, clock) for bucket in self._buckets] if reporter else []
 
     def peek(self, key: str) -> float:
         """Return 0 if a use is allowed, or after how many seconds it will be."""
@@ -114,7 +112,7 @@ class DeferredRate:
         """Count one use. Returns 0 when it is allowed, or after how many seconds to try again. Never blocks on I/O."""
         wait = acquire_all(self._buckets, key)
         if not wait:
-            for uses in self._unsettled:
+            for uses in self._pending:
                 uses.add(key)
         return wait
 

@@ -20,7 +20,7 @@ from swallowtail.app.core.errors import WHEN_FULL, TooFast, TooMany
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.connection_quota import ConnectionQuota
-from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement
+from swallowtail.app.web.limits.deferred_rate import DeferredRate, UseReporter
 from swallowtail.app.web.limits.keys import hash_of, is_local, key_of, network_of, user_of
 from swallowtail.app.web.limits.shared_rate import RedisCounts, SharedRate
 
@@ -38,11 +38,11 @@ class Limits:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.counts = RedisCounts(settings, clock)
-        self._settlement = Settlement(self.counts, settings.limit_settle)
+        self._reporter = UseReporter(self.counts, settings.limit_settle)
         self._quota = ConnectionQuota(settings)
 
         def deferred(name: str, rates: str) -> DeferredRate:
-            return DeferredRate(name, rates, self._settlement, clock)
+            return DeferredRate(name, rates, self._reporter, clock)
 
         def shared(name: str, rates: str, *, exact: bool = False) -> SharedRate:
             return SharedRate(name, rates, self.counts, exact=exact, clock=clock)
@@ -177,7 +177,7 @@ class Limits:
 
     def close(self) -> None:
         """End the threads, and close the connections to Redis."""
-        self._settlement.close()
+        self._reporter.close()
         self._quota.close()
         self.counts.close()
 

@@ -202,7 +202,7 @@ def _statuses() -> list[int]:
 
 def _describe_problem(status: int) -> Node:
     kinds = [kind for kind in KINDS.values() if kind.status == status]
-    examples = {kind.code: {"summary": kind.title, "value": _exemplify(kind)} for kind in kinds}
+    examples = {kind.code: {"summary": kind.title, "value": _make_example(kind)} for kind in kinds}
     media = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
     titles = "; ".join(f"`{kind.code}`: {kind.title.lower()}" for kind in kinds)
     described: Node = {"description": f"{HTTPStatus(status).phrase}: {titles}", "content": {MEDIA_TYPE: media}}
@@ -211,7 +211,7 @@ def _describe_problem(status: int) -> Node:
     return described
 
 
-def _exemplify(kind: ProblemKind) -> Node:
+def _make_example(kind: ProblemKind) -> Node:
     problem = {
         "type": f"/api/docs#problem-{kind.code}",
         "title": kind.title,

@@ -70,7 +70,7 @@ class _WebProcess(ChildProcess):
             policy=RestartPolicy(
                 settings.stop_grace, settings.restart_pause, settings.restart_pause_max, settings.restart_forget
             ),
-            say=_say,
+            print_line=_print_line,
             own_session=False,
         )
         self._number = number
@@ -91,7 +91,7 @@ def supervise(settings: Settings) -> int:
     SigningKeys(settings).check()
     with reserve(settings) as reserved:
         metrics = _make_directory(settings, reserved)
-        _say(f"{settings.processes} web processes on {name_of(reserved)}")
+        _print_line(f"{settings.processes} web processes on {name_of(reserved)}")
         try:
             return asyncio.run(ProcessGroup(settings, metrics, reserved.getsockname()[1]).run())
         finally:
@@ -113,6 +113,6 @@ def _make_directory(settings: Settings, reserved: socket.socket) -> Path:
     return directory
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -54,7 +54,7 @@ class ClientTokens:
             self._actors.popitem(last=False)
         return actor, version
 
-    def recall(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int] | None:
+    def find_cached_actor(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int] | None:
         """Return the actor of a CONNECT packet with this payload, if the database need not be read for it."""
         if _has_token_in_url(environ):
             return None
@@ -107,7 +107,7 @@ class ConnectAuth:
 
     def authenticate(self, eio_sid: str, auth: Any) -> None:
         """Handle a CONNECT packet with this payload."""
-        entry = self._tokens.recall(self._sessions.environ(eio_sid), auth)
+        entry = self._tokens.find_cached_actor(self._sessions.environ(eio_sid), auth)
         if entry is None:
             self._transport.defer_session(eio_sid, lambda: self._identify(eio_sid, auth))
         elif self._limits.needs_redis(entry[0], self._sessions.find_address(eio_sid)):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, user_passwords
@@ -121,7 +121,7 @@ def _authenticate(runtime: Runtime, name: str) -> User:
     try:
         return user_passwords.authenticate(runtime, name, ask_password())
     except Unauthenticated:
-        Denials(runtime.db, runtime.settings).note_failed_login(runtime.caller, name)
+        DeniedRequests(runtime.db, runtime.settings).note_failed_login(runtime.caller, name)
         raise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.audit import reader
-from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.audit.reader import AuditFilter, list_entries, list_scopes
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.errors import InvalidInput
@@ -90,7 +90,7 @@ def test_what_was_done_to_one_thing_is_looked_through_in_parts(domain: Domain, m
 @pytest.mark.long
 def test_a_thousand_refusals_are_a_few_entries(domain: Domain) -> None:
     clock = Clock()
-    denials = Denials(domain.db, domain.settings, clock)
+    denials = DeniedRequests(domain.db, domain.settings, clock)
     for _ in range(1000):
         denials.note(BOB, "demo", "POST /tasks", "task", "t1")
     for number in range(1000):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.database.connection_budget import RESERVED, Reserve
+from swallowtail.app.core.database.connection_budget import RESERVED, ConnectionReserve
 from swallowtail.app.core.errors import Unavailable
 
 pytestmark = pytest.mark.unit
@@ -49,7 +49,7 @@ class Server:
 def test_an_outage_after_a_refusal_is_no_lack_of_connections(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Nothing was recorded of it: for a second, each other caller got the error that the rest is kept for runs."""
     now = 100.0
-    reserve, server = Reserve(5), Server()
+    reserve, server = ConnectionReserve(5), Server()
     monkeypatch.setattr(reserve._breaker, "_clock", lambda: now)
     expect_refusal(reserve, server)
     setattr(server, fault, True)
@@ -63,12 +63,12 @@ def test_an_outage_after_a_refusal_is_no_lack_of_connections(monkeypatch: pytest
     expect_refusal(reserve, server)
 
 
-def open_connection(reserve: Reserve, server: Server) -> Any:
+def open_connection(reserve: ConnectionReserve, server: Server) -> Any:
     """Open a connection as SQLAlchemy does."""
     return reserve.connect(server, None, (), {})
 
 
-def expect_refusal(reserve: Reserve, server: Server) -> None:
+def expect_refusal(reserve: ConnectionReserve, server: Server) -> None:
     """Expect that the rest is kept for runs."""
     with pytest.raises(Unavailable, match=RESERVED):
         open_connection(reserve, server)

@@ -10,7 +10,7 @@ from swallowtail.app.core.errors import CancelRequested, Conflict
 from swallowtail.app.core.events import step_id
 from swallowtail.app.core.queries.rows import list_steps
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
-from swallowtail.app.core.security.field_mask import View
+from swallowtail.app.core.security.field_mask import FieldMask
 from tests.core.domain import ERROR, LOST, Domain
 
 
@@ -65,8 +65,8 @@ def test_a_view_without_messages_withholds_that_of_a_step(domain: Domain) -> Non
     claim = domain.running()
     domain.perform(claim, "a", message="Drafted")
     event = next(event for event in domain.log() if "message" in event.data and event.type == "execution_step")
-    assert View(fields=frozenset({"key"})).project_event(event).data["message"] is None
-    assert View(fields=frozenset({"message"})).project_event(event).data["message"] == "Drafted"
+    assert FieldMask(fields=frozenset({"key"})).project_event(event).data["message"] is None
+    assert FieldMask(fields=frozenset({"message"})).project_event(event).data["message"] == "Drafted"
 
 
 @pytest.mark.parametrize(

@@ -74,4 +74,4 @@ def test_of_keys_that_become_the_same_text_the_last_counts_for_everybody(argumen
     assert list(orjson.loads(encoded).values()) == [list(argument.values())[-1]]
     checked = encode(argument, make_settings())
     assert orjson.dumps(checked.value) == checked.encoded
-    assert isinstance(checked, validation.Checked)
+    assert isinstance(checked, validation.CheckedJson)

@@ -123,7 +123,7 @@ def test_keys_that_hold_secrets_are_hidden_and_stay_apart() -> None:
 
 
 def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
-    rules = RULES.hiding({"user": "joe", "login": {"password": "open sesame"}, "apiKey": "tiny"})
+    rules = RULES.with_secrets_of({"user": "joe", "login": {"password": "open sesame"}, "apiKey": "tiny"})
     assert redact({"message": "signed in with open sesame", "n": "tiny"}, rules) == {
         "message": "signed in with [redacted:secret]",
         "n": "tiny",
@@ -131,7 +131,9 @@ def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
 
 
 def test_when_there_are_more_secret_values_than_are_looked_for_everything_is_hidden() -> None:
-    rules = Rules(names=frozenset({"password"}), most_values=2).hiding({"password": ["first1", "second", "third3"]})
+    rules = Rules(names=frozenset({"password"}), most_values=2).with_secrets_of(
+        {"password": ["first1", "second", "third3"]}
+    )
     shown = redact({"said": "third3", "n": 1, "first1": [None]}, rules)
     assert shown == {
         "[redacted:secret]": "[redacted:secret]",
@@ -197,7 +199,7 @@ EQUALLY_LONG = [f"{letter}-secret" for letter in "fbdaec"]
 _PRINT_FINGERPRINT = """
 from swallowtail.app.core.payload_redaction.stored_redactions import fingerprint
 from swallowtail.app.core.privacy.redaction_rules import Rules
-print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
+print(fingerprint(Rules(frozenset({"password"})).with_secrets_of({"password": %r})))
 """
 
 
@@ -205,7 +207,7 @@ print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
 def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_and_process_they_are_found() -> None:
     rules = Rules(frozenset({"password"}))
     texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]
-    fingerprints = {fingerprint(rules.hiding({"password": text})) for text in texts}
+    fingerprints = {fingerprint(rules.with_secrets_of({"password": text})) for text in texts}
     for seed in ("1", "2"):
         command = [sys.executable, "-c", _PRINT_FINGERPRINT % EQUALLY_LONG]
         shown = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
@@ -214,5 +216,5 @@ def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_an
 
 
 def test_the_longest_secrets_are_hidden_first() -> None:
-    rules = Rules(frozenset({"password"})).hiding({"password": ["sesame", "sesame open", "sesame oven"]})
+    rules = Rules(frozenset({"password"})).with_secrets_of({"password": ["sesame", "sesame open", "sesame oven"]})
     assert rules.values == ("sesame open", "sesame oven", "sesame")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
@@ -69,7 +69,7 @@ class DroppingReader(DatabaseReader):
         super().__init__(*parts)
         self.in_the_middle: Callable[[], None] = lambda: None
 
-    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+    def read_start(self, instance_id: str, since: Since | None, view: FieldMask = FULL) -> SubscriptionStart:
         start = super().read_start(instance_id, since, view)
         self.in_the_middle()
         return start

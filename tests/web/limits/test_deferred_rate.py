@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from limits import RateLimitItem
 
-from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement
+from swallowtail.app.web.limits.deferred_rate import DeferredRate, UseReporter
 from tests.harness.waiting import wait_until
 from tests.web.limits.test_token_bucket import Clock
 
@@ -48,9 +48,9 @@ def counts() -> Iterator[FakeCounts]:
 @pytest.fixture
 def make_rate(counts: FakeCounts, clock: Clock) -> Iterator[Callable[[str], DeferredRate]]:
     fake: Any = counts
-    settlement = Settlement(fake, 0.001)
-    yield lambda rates: DeferredRate("message", rates, settlement, clock)
-    settlement.close()
+    reporter = UseReporter(fake, 0.001)
+    yield lambda rates: DeferredRate("message", rates, reporter, clock)
+    reporter.close()
 
 
 def test_a_twentieth_of_a_rate_is_reported_and_less_is_not(

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from swallowtail.workers.agents.campaign import researcher
-from swallowtail.workers.reading.blocks import Reading, UnreadableError
+from swallowtail.workers.reading.blocks import ReadDocument, UnreadableError
 from swallowtail.workers.reading.reader import read
 from swallowtail.workers.run.context import PermanentError
 
 
 @pytest.fixture(autouse=True)
 def read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def here(body: bytes, *hints: Any, **more: Any) -> Reading:
+    def here(body: bytes, *hints: Any, **more: Any) -> ReadDocument:
         try:
             return read(body, *hints, **more)
         except UnreadableError as problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swallowtail.workers.agents.campaign.language import find_language
-from swallowtail.workers.agents.campaign.names import Names
+from swallowtail.workers.agents.campaign.names import DocumentNames
 from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.agents.test_research import read_document
@@ -73,7 +73,7 @@ def tags_of(source: str) -> list[str]:
     """Return the hashtags that the Researcher makes for a brief."""
     document = read_document(source)
     language = find_language(" ".join(block.text for block in document.blocks))
-    names = Names(document.blocks, document.title, language)
+    names = DocumentNames(document.blocks, document.title, language)
     return make_hashtags(find_phrases(list(document.blocks), language, names.has), language)
 
 

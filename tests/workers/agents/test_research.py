@@ -9,7 +9,7 @@ from swallowtail.workers.agents.campaign.facts import LONGEST, MAX_FACTS, find_f
 from swallowtail.workers.agents.campaign.language import find_language
 from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
 from swallowtail.workers.agents.campaign.readability import reading_grade
-from swallowtail.workers.reading.blocks import Block, Reading, clean
+from swallowtail.workers.reading.blocks import Block, ReadDocument, clean
 from swallowtail.workers.reading.reader import read_text
 from tests.workers.agents.briefs import SAMPLE
 
@@ -196,8 +196,8 @@ def test_sections_for_the_team_are_left_out_in_other_languages_too(heading: str)
 
 def test_a_title_in_the_metadata_stands_in_for_a_missing_heading() -> None:
     blocks = (Block("heading", "Part", 2), Block("paragraph", "text"))
-    assert make_document(Reading("pdf", "Product brief: Aurora One", blocks)).title == "Aurora One"
-    assert make_document(Reading("pdf", "x", (Block("heading", "Aurora", 1), *blocks))).title == "Aurora"
+    assert make_document(ReadDocument("pdf", "Product brief: Aurora One", blocks)).title == "Aurora One"
+    assert make_document(ReadDocument("pdf", "x", (Block("heading", "Aurora", 1), *blocks))).title == "Aurora"
 
 
 def test_reading_grades_rise_with_longer_words_and_sentences() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from swallowtail.workers.reading.blocks import Block, Reading, clean
+from swallowtail.workers.reading.blocks import Block, ReadDocument, clean
 
 #: Headings of sections that are for the team and not for the public.
 INTERNAL = re.compile(
@@ -45,7 +45,7 @@ class Document:
     left_out: tuple[str, ...] = ()
 
 
-def make_document(reading: Reading) -> Document:
+def make_document(reading: ReadDocument) -> Document:
     """Return the document without the sections for the team, under its title."""
     blocks = [block for block in reading.blocks if block.text]
     if reading.title and not any(block.level == 1 for block in blocks):

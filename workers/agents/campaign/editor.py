@@ -11,7 +11,7 @@ from swallowtail.workers.agents.campaign.brief import BrandRules, CampaignInput
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.agents.campaign.readability import reading_grade
 from swallowtail.workers.llm.provider import Finding, Platform
-from swallowtail.workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, leftovers, mentions
+from swallowtail.workers.llm.wording import HASHTAG, URL, find_markup_remains, has_emoji, hashtags, mentions
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _ORDINAL = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
@@ -50,7 +50,7 @@ def _check_platform(text: str, platform: Platform, link: str | None) -> Iterator
     if len(tags) > platform.max_hashtags:
         message = f"Use at most {platform.max_hashtags} hashtags, not {len(tags)}."
         yield Finding("too_many_hashtags", message, str(platform.max_hashtags))
-    for piece in leftovers(text):
+    for piece in find_markup_remains(text):
         yield Finding("markup", f"Take out the markup “{piece}”.", piece)
     if link and link not in text:
         yield Finding("link", f"Include the link {link}.", link)

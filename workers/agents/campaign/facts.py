@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from swallowtail.workers.agents.campaign.readability import reading_grade
 from swallowtail.workers.llm.provider import Fact
-from swallowtail.workers.llm.wording import leftovers
+from swallowtail.workers.llm.wording import find_markup_remains
 from swallowtail.workers.reading.alphabets import UNSPACED, width
 from swallowtail.workers.reading.blocks import Block
 
@@ -79,20 +79,20 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
         Fact(text, position, _score(text, kind, position, len(sentences), phrases), reading_grade(text))
         for position, (text, kind) in enumerate(sentences)
     ]
-    scored = [_leaning(fact, language) for fact in scored]
+    scored = [_lower_if_dependent(fact, language) for fact in scored]
     instruction = _beginning(_INSTRUCTION, language)
-    proper = [fact for fact in scored if not leftovers(fact.text) and not _ADDRESS.search(fact.text)]
-    whole = [fact for fact in proper if SHORTEST <= width(fact.text) <= LONGEST and _is_whole(fact.text)]
+    proper = [fact for fact in scored if not find_markup_remains(fact.text) and not _ADDRESS.search(fact.text)]
+    whole = [fact for fact in proper if SHORTEST <= width(fact.text) <= LONGEST and _is_complete(fact.text)]
     usable = [fact for fact in whole if not instruction.match(fact.text)]
     ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
     selection: list[Fact] = []
     for fact in ranked:
-        if len(selection) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in selection):
+        if len(selection) < MAX_FACTS and not any(_are_similar(fact.text, other.text) for other in selection):
             selection.append(fact)
     return selection
 
 
-def _is_whole(text: str) -> bool:
+def _is_complete(text: str) -> bool:
     letters = sum(char.isalpha() or char.isspace() for char in text)
     if text.endswith((":", "：")) or _CUT_OFF.search(text) or _HOLE.search(text):
         return False
@@ -151,7 +151,7 @@ def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) 
     return round(score, 4)
 
 
-def _leaning(fact: Fact, language: str) -> Fact:
+def _lower_if_dependent(fact: Fact, language: str) -> Fact:
     """Return `fact` with a lower score if it refers to a sentence before it."""
     leans = _beginning(_DEPENDENT, language).match(fact.text) is not None
     return replace(fact, score=round(fact.score - 0.9 * leans, 4))
@@ -162,7 +162,7 @@ def _beginning(words: Mapping[str, str], language: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{words.get(language, words['en'])})(?!\w)", re.IGNORECASE)
 
 
-def _alike(one: str, other: str) -> bool:
+def _are_similar(one: str, other: str) -> bool:
     """Return whether two sentences share most of their words."""
     first, second = ({word[1] or word[0] for word in _WORDS.finditer(text.casefold())} for text in (one, other))
     union = first | second

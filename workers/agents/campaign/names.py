@@ -35,7 +35,7 @@ _END = r"(?=\s*[.,;:!?)–—]|\s*$|\s+(?:that|which|who|is|are|was|has|of|for|w
 _FIRST = r"(?<![.!?:;…\"“„«‹(–—•|-] )(?<![\"“„«‹(])(?<!^)"
 
 
-class Names:
+class DocumentNames:
     """The names and subjects of a document."""
 
     def __init__(self, blocks: Iterable[Block], title: str, language: str) -> None:

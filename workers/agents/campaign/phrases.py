@@ -120,7 +120,7 @@ def find_phrases(
         needed = enough + 1 if len(words) == 1 and enough > 1 else enough
         if (
             often >= needed
-            and (phrase in joined or _says_something(phrase, words, language))
+            and (phrase in joined or _is_key_phrase(phrase, words, language))
             and (accept is None or accept(trim(phrase, language)))
             and not any(_overlap(words, other) for other in selection)
         ):
@@ -146,12 +146,12 @@ def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
 def trim(phrase: str, language: str) -> list[str]:
     """Return the words of a phrase without articles and the like at its ends."""
     plain = _ELIDED.sub("", phrase) if language in ("fr", "it", "ca") else phrase
-    return _trimmed(plain.split(), language)
+    return _trim(plain.split(), language)
 
 
 def _names(text: str, language: str) -> list[str]:
     """Return repeated names, the most frequent first."""
-    names = (" ".join(_trimmed(match[0].split(), language)) for match in _NAME.finditer(text))
+    names = (" ".join(_trim(match[0].split(), language)) for match in _NAME.finditer(text))
     return [name for name, count in Counter(names).most_common() if count > 1 and " " in name]
 
 
@@ -160,7 +160,7 @@ def _linking(language: str) -> frozenset[str]:
     return _LINKING if language in ("", "en") else function_words(language)
 
 
-def _trimmed(words: list[str], language: str) -> list[str]:
+def _trim(words: list[str], language: str) -> list[str]:
     """Return `words` without linking words at the ends."""
     linking, words = _linking(language), list(words)
     while words and words[0].casefold() in linking:
@@ -189,7 +189,7 @@ def _words(phrase: str) -> list[str]:
     return [word.removesuffix("s") for word in re.findall(_WORD, phrase.casefold())]
 
 
-def _says_something(phrase: str, words: list[str], language: str) -> bool:
+def _is_key_phrase(phrase: str, words: list[str], language: str) -> bool:
     if not words or len(phrase) > LONGEST_PHRASE or sum(char.isalpha() for char in phrase) < 3:
         return False
     parts, linking = phrase.casefold().split(), _linking(language)

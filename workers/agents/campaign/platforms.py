@@ -48,10 +48,10 @@ def count_x(text: str) -> int:
 
 def count_threads(text: str) -> int:
     """Return the number of code points, with emoji as their number of UTF-8 bytes."""
-    return sum(len(char.encode("utf-8", "replace")) if _pictorial(char) else 1 for char in text)
+    return sum(len(char.encode("utf-8", "replace")) if _is_pictogram(char) else 1 for char in text)
 
 
-def _pictorial(char: str) -> bool:
+def _is_pictogram(char: str) -> bool:
     return ord(char) > 0xFFFF or "\ufe00" <= char <= "\ufe0f" or unicodedata.category(char) in ("So", "Sk", "Cf")
 
 

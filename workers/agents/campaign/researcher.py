@@ -11,10 +11,10 @@ from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.document import make_document
 from swallowtail.workers.agents.campaign.facts import find_facts
 from swallowtail.workers.agents.campaign.language import find_language
-from swallowtail.workers.agents.campaign.names import Names
+from swallowtail.workers.agents.campaign.names import DocumentNames
 from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
 from swallowtail.workers.llm.fetch import fetch_document
-from swallowtail.workers.reading.blocks import Block, Reading
+from swallowtail.workers.reading.blocks import Block, ReadDocument
 from swallowtail.workers.reading.subprocess_reader import read_in_subprocess
 from swallowtail.workers.run.context import PermanentError
 
@@ -43,7 +43,7 @@ def read_source(task_input: CampaignInput) -> dict[str, Any]:
     }
 
 
-def _read(task_input: CampaignInput) -> tuple[Reading, str]:
+def _read(task_input: CampaignInput) -> tuple[ReadDocument, str]:
     """Return the document and where it came from."""
     if task_input.brief_url is not None:
         fetched = fetch_document(task_input.brief_url)
@@ -64,5 +64,5 @@ def extract_facts(source: dict[str, Any]) -> dict[str, Any]:
     language = source["language"]
     phrases = find_phrases(blocks, language)
     facts = find_facts(blocks, phrases, language)
-    named = find_phrases(blocks, language, Names(blocks, source["title"], language).has)
+    named = find_phrases(blocks, language, DocumentNames(blocks, source["title"], language).has)
     return {"facts": [asdict(fact) for fact in facts], "phrases": phrases, "hashtags": make_hashtags(named, language)}
