@@ -75,6 +75,7 @@ def test_a_listed_word_in_a_text_is_found(path: str, code: str) -> None:
         (_PATH, "log.warning('schedule_in_doubt', seconds=1)"),
         (_PATH, "self._log.info('door_opened')"),
         ("clients/python/new.py", "kept = 1"),
+        ("tests/web/serving/test_new.py", "def test_what_is_told(): ..."),
     ],
 )
 def test_a_listed_word_in_a_name_is_found(path: str, code: str) -> None:
@@ -128,7 +129,6 @@ def test_names_of_others_in_a_page_or_script_are_not_found(path: str, code: str)
     "code",
     [
         "found_at = 1",
-        "def test_what_is_told(): ...",
         "x = 'told'",
         "a = f('nobody')",
         "def watch(): ...",

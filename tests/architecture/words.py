@@ -145,9 +145,7 @@ def _bad_names(source: Source) -> list[tuple[int, str]]:
 def _names(source: Source) -> Iterator[tuple[int, str]]:
     for node in source.nodes:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # A test is called by a sentence.
-            if not node.name.startswith("test_"):
-                yield node.lineno, node.name
+            yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):

@@ -16,7 +16,7 @@ def test_an_event_arrives_with_the_piece_that_ends_its_mark() -> None:
     assert (reading.last, reading.repeats, reading.gaps) == (3, 0, 0)
 
 
-def test_what_comes_again_is_a_repeat_and_what_is_passed_over_a_gap() -> None:
+def test_a_repeated_number_is_a_repeat_and_a_skipped_one_a_gap() -> None:
     reading = read(arrivals((9, b"@4:1@@5:1@@5:1@@8:1@")), 3)
     assert (reading.last, reading.repeats, reading.gaps) == (8, 1, 1)
     assert reading.numbers == [4, 5, 8]

@@ -10,16 +10,16 @@ QUICK: Figures = {"seconds": 0.5, "kb_per_client": 4.0}
 SLOW: Figures = {"seconds": 1.0, "kb_per_client": 2.0}
 
 
-def test_goals_beside_a_peer_are_judged_by_its_figures() -> None:
+def test_a_goal_relative_to_a_peer_uses_its_figures() -> None:
     assert [verdict for _, verdict in describe_goals({OURS: QUICK, NODE: SLOW}, CONNECT)] == ["reached", "not reached"]
 
 
-def test_nobody_can_tell_what_is_reached_beside_a_peer_that_failed() -> None:
+def test_a_goal_beside_a_failed_peer_has_no_verdict() -> None:
     verdicts = [verdict for _, verdict in describe_goals({OURS: QUICK, NODE: "it ended with 1"}, CONNECT)]
     assert verdicts == ["unknown"] * 2
 
 
-def test_the_page_tells_ratios_and_failures() -> None:
+def test_the_page_shows_ratios_and_failures() -> None:
     results: Results = {CONNECT.name: {OURS: QUICK, STOCK: "it ended with 1", NODE: SLOW}}
     page = as_markdown(results, [CONNECT], {"cores": 2}, 3)
     assert "| seconds | 0.50 | failed | 1.00 (x 2.0) |" in page

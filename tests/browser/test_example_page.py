@@ -57,7 +57,7 @@ def test_the_example_page_logs_every_event(pages: InstancePages) -> None:
     expect(pages.page.locator("#log > li")).to_have_count(0)
 
 
-def test_without_a_token_it_connects_as_it_always_did_and_with_one_shows_it_in_no_address(pages: InstancePages) -> None:
+def test_the_page_connects_with_and_without_a_token_and_puts_none_into_a_url(pages: InstancePages) -> None:
     addresses: list[str] = []
     sent: list[str | bytes] = []
 
@@ -91,7 +91,7 @@ def test_the_pages_lead_to_it(pages: InstancePages) -> None:
     expect(pages.page.get_by_role("heading", name="Client example")).to_be_visible()
 
 
-def test_as_a_file_it_says_where_it_is_served(page: Page) -> None:
+def test_a_page_opened_as_a_file_names_the_address_that_serves_it(page: Page) -> None:
     page.goto(EXAMPLE.as_uri())
     served = "http://localhost:8000/docs/websocket_client_example.html"
     expect(page.locator("#connection .label")).to_have_text(f"Served at {served}")
@@ -99,7 +99,7 @@ def test_as_a_file_it_says_where_it_is_served(page: Page) -> None:
     expect(page.locator("#from-file")).to_contain_text("SWALLOWTAIL_CORS_ORIGINS=null")
 
 
-def test_where_it_is_served_it_says_nothing_of_files(pages: InstancePages) -> None:
+def test_a_served_page_has_no_note_about_files(pages: InstancePages) -> None:
     pages.page.goto(f"{pages.url}/docs/websocket_client_example.html")
     expect(pages.page.locator("#connection .label")).to_have_text("Not connected")
     expect(pages.page.locator("#from-file")).to_be_hidden()

@@ -29,7 +29,7 @@ FIRST_LETTER = """element => {
 }"""
 
 
-def test_what_went_wrong_and_where_is_seen_without_opening_anything(pages: InstancePages) -> None:
+def test_a_failed_task_shows_its_error_and_step_without_a_click(pages: InstancePages) -> None:
     task_id = pages.deployment.submit(pages.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
     pages.deployment.wait_for_task(task_id, "FAILED")
     pages.open_task(task_id)
@@ -73,7 +73,7 @@ def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, pages: Instance
         assert worst >= LEAST_CONTRAST, selector
 
 
-def test_what_narrows_an_audit_log_stands_in_one_line(pages: InstancePages) -> None:
+def test_the_filters_of_the_audit_log_are_on_one_line(pages: InstancePages) -> None:
     pages.page.set_viewport_size({"width": 1440, "height": 900})
     pages.page.goto(f"{pages.url}/instances/{pages.instance}/audit")
     parts = pages.page.locator("form.filter input, form.filter button")
@@ -93,7 +93,7 @@ def test_headings_are_not_broken_in_the_middle_of_a_word_on_a_small_screen(pages
     assert pages.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(pages: InstancePages) -> None:
+def test_adjacent_controls_align_with_and_without_hints(pages: InstancePages) -> None:
     pages.page.set_viewport_size({"width": 1440, "height": 900})
     pages.page.goto(f"{pages.url}/instances/{pages.instance}/schedules")
     pages.page.locator("#add-panel").evaluate("panel => { panel.open = true; }")

@@ -13,7 +13,7 @@ from tests.harness.browser import Complaints
 from tests.harness.deployment import Deployment
 
 
-def test_a_page_says_what_to_run(
+def test_a_page_names_the_command_to_run(
     browser: tuple[Page, Complaints], shared_deployment: Deployment, tmp_path: Path
 ) -> None:
     page, complaints = browser

@@ -21,7 +21,7 @@ TYPED = {
 }
 
 
-def test_secret_fields_hide_what_is_typed_and_send_it(deployment_with_test_agents: Deployment, page: Page) -> None:
+def test_secret_fields_hide_their_text_and_send_it(deployment_with_test_agents: Deployment, page: Page) -> None:
     pages = InstancePages(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
     pages.open_form("keeper")
     page.get_by_label("Note").fill("no secret")

@@ -28,7 +28,7 @@ def test_the_latest_task_comes_first(pages: InstancePages) -> None:
     assert shown == ids[::-1]
 
 
-def test_a_filter_shows_only_what_belongs(pages: InstancePages) -> None:
+def test_a_filter_shows_only_matching_tasks(pages: InstancePages) -> None:
     good = pages.deployment.submit(pages.instance, "echo", {"message": "good"})
     bad = pages.deployment.submit(pages.instance, "probe", {"fail_at": 1, "error": "permanent"})
     pages.open_tasks()
@@ -49,7 +49,7 @@ def test_a_filter_shows_only_what_belongs(pages: InstancePages) -> None:
     expect(pages.page.locator("#tasks > li")).to_have_count(2)
 
 
-def test_older_tasks_are_a_button_away(pages: InstancePages) -> None:
+def test_a_button_shows_older_tasks(pages: InstancePages) -> None:
     page_size = pages.deployment.settings.page_size
     ids = [pages.deployment.submit(pages.instance, "echo", {"message": str(n)}) for n in range(page_size + 5)]
     pages.open_tasks()
@@ -61,7 +61,7 @@ def test_older_tasks_are_a_button_away(pages: InstancePages) -> None:
         expect(pages.row(task_id)).to_contain_text("Completed")
 
 
-def test_what_is_submitted_is_shown_from_its_event_and_the_list_is_not_read_again(pages: InstancePages) -> None:
+def test_a_submitted_task_is_shown_from_its_event_without_another_request(pages: InstancePages) -> None:
     pages.open_tasks()
     asked: list[str] = []
     pages.page.on("request", lambda request: asked.append(request.url) if "/api/v1/" in request.url else None)

@@ -49,7 +49,7 @@ def test_status_steps_and_progress_are_live(pages: InstancePages, release: Path)
     expect(pages.page).to_have_title("Completed · Paused · Swallowtail")
 
 
-def test_each_step_shows_its_key_and_what_the_agent_said_of_it(pages: InstancePages) -> None:
+def test_each_step_shows_its_key_and_message(pages: InstancePages) -> None:
     pages.open_task(pages.deployment.submit(pages.instance, "echo", {"message": "Hello"}))
     pages.expect_status("Completed")
     for key, said in (("listen", "Received the message"), ("repeat", "Repeated it")):

@@ -128,7 +128,7 @@ def test_heads_and_resets_show_a_position_and_nothing_else(scene: Callable[..., 
     ]
 
 
-def test_what_was_pruned_is_a_reset_for_a_view_too(scene: Callable[..., Scene]) -> None:
+def test_pruned_events_reset_a_masked_view_too(scene: Callable[..., Scene]) -> None:
     s = scene(ring_events=10)
     s.join("full")
     write(s, 30, task=OTHERS)

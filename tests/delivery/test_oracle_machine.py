@@ -80,7 +80,7 @@ def assert_caught(machine: type[DeliveryMachine], deployment: Deployment, exampl
     pytest.fail("the fault came at another moment in each run")
 
 
-def test_what_every_client_shows_is_what_the_log_says(deployment: Deployment) -> None:
+def test_every_client_shows_the_state_of_the_log(deployment: Deployment) -> None:
     play(DeliveryMachine, deployment, 25, bool(os.environ.get("CI")))
 
 
@@ -115,7 +115,7 @@ def test_control_a_broken_reader_is_caught(deployment: Deployment, reader: Reade
     assert_caught(Broken, deployment, 100)
 
 
-def test_control_silence_about_what_was_pruned_is_caught(deployment: Deployment) -> None:
+def test_control_no_reset_for_pruned_events_is_caught(deployment: Deployment) -> None:
     class Broken(DeliveryMachine):
         patience = 2.0
 

@@ -160,7 +160,7 @@ def test_killed_connections_are_replaced_at_once(new_hub: Callable[..., Hub], re
     assert count("swallowtail_probes_total", outcome="lost") == lost
 
 
-def test_a_redis_that_is_gone_is_away_and_its_messages_arrive_when_it_is_back(
+def test_a_stopped_redis_is_reported_and_messages_arrive_after_its_restart(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url)
@@ -172,7 +172,7 @@ def test_a_redis_that_is_gone_is_away_and_its_messages_arrive_when_it_is_back(
     await_state(hub, "receives")
 
 
-def test_what_others_publish_to_the_probes_channel_proves_nothing(
+def test_foreign_messages_on_the_self_check_channel_do_not_count(
     new_hub: Callable[..., Hub], wire: SilentWire, tcp_redis: RedisServer
 ) -> None:
     hub = new_hub(wire.url)

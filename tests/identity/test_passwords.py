@@ -18,7 +18,7 @@ def passwords() -> Passwords:
     return Passwords(make_settings(**CHEAP))
 
 
-def test_a_password_is_kept_as_argon2id_and_known_again(passwords: Passwords) -> None:
+def test_a_password_is_stored_as_argon2id_and_verified(passwords: Passwords) -> None:
     digest = passwords.hash(PASSWORD)
     assert digest.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     assert PASSWORD not in digest
@@ -54,7 +54,7 @@ def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(passwords: Pass
     assert [hashed.split("$")[3] for hashed in worked] == ["m=8,t=1,p=1"] * 5
 
 
-def test_no_password_fits_what_is_no_hash(passwords: Passwords) -> None:
+def test_an_invalid_hash_matches_no_password(passwords: Passwords) -> None:
     assert not passwords.verify("not a hash", PASSWORD)
     assert not passwords.verify("", "")
 

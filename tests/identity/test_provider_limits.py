@@ -107,7 +107,7 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("kind", ["large", "packed", "deep", "a list", "no text"])
-def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
+def test_a_provider_with_oversized_or_invalid_responses_is_unavailable(
     answers: tuple[str, dict[str, Any]], kind: str
 ) -> None:
     issuer, reply = answers

@@ -62,7 +62,7 @@ def test_a_providers_token_is_read_with_either_algorithm(bench: Bench, provider:
     assert provider.requests == 1
 
 
-def test_what_a_token_says_about_roles_is_not_believed(bench: Bench, provider: Provider) -> None:
+def test_roles_in_a_token_are_ignored(bench: Bench, provider: Provider) -> None:
     actor = bench.tokens.read(provider.sign(roles=["owner"], is_superuser=True, acts=["user.write"], scope="admin"))
     assert (actor.is_superuser, actor.acts, actor.instance_id) == (False, None, None)
 
@@ -109,7 +109,7 @@ def test_a_token_that_does_not_say_when_its_life_began_must_end_soon(bench: Benc
     assert actor.expires_at == START + timedelta(hours=23)
 
 
-def test_an_unknown_user_is_refused_unless_a_token_may_make_them_known(
+def test_an_unknown_user_is_refused_unless_provisioning_is_on(
     bench: Bench, provider: Provider, new_bench: NewBench
 ) -> None:
     eve = provider.sign(sub="eve", preferred_username="Eve")
@@ -156,7 +156,7 @@ def test_a_key_whose_id_is_used_again_is_taken_after_the_ttl(bench: Bench, provi
     assert bench.tokens.read(provider.sign(key=fresh)).name == "ada"
 
 
-def test_any_number_of_unknown_keys_leads_to_one_question_in_a_while(bench: Bench, provider: Provider) -> None:
+def test_any_number_of_unknown_keys_causes_one_request_per_interval(bench: Bench, provider: Provider) -> None:
     for number in range(50):
         refused(bench, provider.sign(kid=f"made-up-{number}"))
     assert provider.requests == 1

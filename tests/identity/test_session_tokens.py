@@ -110,7 +110,7 @@ def test_a_key_that_was_replaced_reads_and_no_longer_signs(bench: Bench, new_ben
     refused(third, old, UNUSABLE)
 
 
-def test_what_we_did_not_sign_is_refused_with_any_claims(bench: Bench) -> None:
+def test_a_foreign_signature_is_refused_with_any_claims(bench: Bench) -> None:
     token = bench.sign_in().access_token
     head, body, signature = token.split(".")
     bare = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "at+jwt"}).encode()).decode().rstrip("=")
@@ -166,5 +166,5 @@ def test_what_we_did_not_sign_is_refused_with_any_claims(bench: Bench) -> None:
     ],
     ids=lambda text: ascii(text)[:20],
 )
-def test_what_is_no_token_is_refused_and_breaks_nothing(bench: Bench, text: str) -> None:
+def test_an_invalid_token_is_refused(bench: Bench, text: str) -> None:
     refused(bench, text, UNUSABLE)

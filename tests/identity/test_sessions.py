@@ -101,7 +101,7 @@ def test_the_secret_of_one_session_proves_nothing_about_another(bench: Bench) ->
 
 
 @pytest.mark.parametrize("secret", ["", "sws_", "sws_" + "0" * 32 + "_x", "swt_" + "0" * 32 + "_x", "x" * 9000, "é"])
-def test_what_is_no_session_secret_refreshes_nothing(bench: Bench, secret: str) -> None:
+def test_an_invalid_session_secret_refreshes_nothing(bench: Bench, secret: str) -> None:
     with pytest.raises(Unauthenticated):
         refresh(bench.rt, bench.tokens, secret)
 

@@ -59,7 +59,7 @@ def test_they_are_found_by_an_index(bench: Bench, column: InstrumentedAttribute[
     assert f"ix_access_token_{column.key}" in plan
 
 
-def test_one_process_at_a_time_has_the_turn(bench: Bench) -> None:
+def test_one_process_at_a_time_deletes(bench: Bench) -> None:
     assert delete_ended_tokens(bench.rt, lambda: True) == 0
     add(bench, "expired", expired=31)
     assert delete_ended_tokens(bench.rt, lambda: True) == 0

@@ -101,7 +101,7 @@ def test_a_front_end_is_authenticated_by_its_token_until_it_expires(
     refused(bench, issued["secret"], EXPIRED)
 
 
-def test_many_connections_are_looked_at_with_two_questions(bench: Bench) -> None:
+def test_many_connections_are_checked_with_two_queries(bench: Bench) -> None:
     actors = [bench.sign_in().actor for _ in range(20)]
     close_session(bench.rt, actors[3].token_id or "")
     asked: list[str] = []

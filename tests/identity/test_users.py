@@ -77,7 +77,7 @@ def test_users_are_listed_by_name_in_pages(bench: Bench) -> None:
     assert end is None
 
 
-def test_a_disabled_user_is_let_in_no_more_until_enabled_and_old_tokens_stay_worthless(bench: Bench) -> None:
+def test_a_disabled_user_cannot_sign_in_until_enabled_and_old_tokens_stay_invalid(bench: Bench) -> None:
     signed_in = bench.sign_in()
     before = _version(bench)
     users.disable_user(bench.rt, "ann")
@@ -197,7 +197,7 @@ def test_a_user_of_a_provider_is_created_without_a_password(bench: Bench) -> Non
         users.create_user(bench.rt, "ida")
 
 
-def test_a_superuser_is_made_and_unmade_at_once_and_it_is_written_down(bench: Bench) -> None:
+def test_promoting_and_demoting_take_effect_at_once_and_are_audited(bench: Bench) -> None:
     bench.add("root", is_superuser=True)
     root, ann = bench.sign_in("root").actor, bench.sign_in()
     before = _version(bench)

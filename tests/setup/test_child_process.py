@@ -61,7 +61,7 @@ def test_it_shows_every_line_and_gives_the_exit_code() -> None:
     run(scene)
 
 
-def test_what_ends_is_started_again_after_growing_pauses() -> None:
+def test_an_ended_process_is_restarted_after_growing_pauses() -> None:
     async def scene() -> None:
         recorded = RecordedChild("print('up'); exit(7)")
         keeper = asyncio.create_task(recorded.child.keep_running())
@@ -134,7 +134,7 @@ time.sleep(600)
     run(scene)
 
 
-def test_one_that_will_not_stop_is_killed_with_all_it_started() -> None:
+def test_a_process_that_does_not_stop_is_killed_with_its_children() -> None:
     script = """
 import os, signal, subprocess, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -156,7 +156,7 @@ time.sleep(600)
     run(scene)
 
 
-def test_what_a_dead_one_leaves_behind_is_ended_before_the_next_start() -> None:
+def test_children_of_a_dead_process_are_ended_before_the_restart() -> None:
     script = "import os, subprocess; subprocess.Popen(['sleep', '600']); print(os.getpid()); os._exit(0)"
 
     async def scene() -> None:

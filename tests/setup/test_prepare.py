@@ -50,7 +50,7 @@ def test_without_any_python_it_says_which_it_needs(tree: Path, programs: Path) -
     assert not (tree / ".venv").exists()
 
 
-def test_a_python_that_is_too_old_is_none(tree: Path, programs: Path) -> None:
+def test_a_python_that_is_too_old_is_ignored(tree: Path, programs: Path) -> None:
     old = programs / "python3"
     old.write_text(f"#!{shutil.which('bash')}\nexit 1\n")
     old.chmod(0o755)

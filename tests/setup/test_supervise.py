@@ -80,7 +80,7 @@ def var() -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
+def test_all_processes_start_restart_and_end(var: Path) -> None:
     with Up(var).start() as up:
         shown = re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", up.log_text())
         assert f"| Swallowtail is ready at {up.url}\n" in shown

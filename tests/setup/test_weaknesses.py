@@ -56,11 +56,11 @@ VULNERABLE_ONE = {
     ],
     ids=["clean", "some skipped", "all skipped", "none", "weak"],
 )
-def test_pip_is_judged_by_what_was_asked(packages: list[Any], code: int, lines: list[str]) -> None:
+def test_the_verdict_on_pip_depends_on_the_checked_packages(packages: list[Any], code: int, lines: list[str]) -> None:
     assert read_pip_audit(json.dumps({"dependencies": packages}), "") == AuditResult(code, tuple(lines))
 
 
-def test_npm_is_judged_by_what_was_asked() -> None:
+def test_the_verdict_on_npm_depends_on_the_checked_packages() -> None:
     total = {"dependencies": {"total": 14}}
     clean = {"vulnerabilities": {}, "metadata": total}
     assert read_npm_audit(json.dumps(clean), "") == AuditResult(CLEAN, ("npm audit: 0 known against 14 packages",))
@@ -72,7 +72,7 @@ def test_npm_is_judged_by_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "null", "[]", "Traceback", '{"dependencies": null}'])
-def test_an_answer_that_is_none_is_not_taken_for_a_clean_one(answer: str) -> None:
+def test_an_invalid_answer_does_not_count_as_clean(answer: str) -> None:
     assert read_pip_audit(answer, "first\nno route to host") == AuditResult(
         NOT_CHECKED, ("pip-audit: NOT CHECKED: no route to host",)
     )
@@ -102,7 +102,7 @@ def test_a_package_without_a_valid_report_counts_as_not_checked(odd: Any) -> Non
 
 
 @pytest.mark.parametrize("odd", [*ODD, -1, "14", True, [14]], ids=repr)
-def test_npm_is_not_believed_that_it_looked_at_what_is_no_number_of_packages(odd: Any) -> None:
+def test_an_invalid_number_of_packages_from_npm_is_not_accepted(odd: Any) -> None:
     for metadata in (odd, {"dependencies": odd}, {"dependencies": {"total": odd}}):
         if odd == 5 and metadata == {"dependencies": {"total": 5}}:
             continue
@@ -121,7 +121,7 @@ def test_an_answer_that_is_nested_without_end_is_none() -> None:
     assert [judge("[" * 100_000, "").code for judge in (read_pip_audit, read_npm_audit)] == [NOT_CHECKED, NOT_CHECKED]
 
 
-def test_a_weakness_goes_before_not_having_asked() -> None:
+def test_a_weakness_takes_precedence_over_an_incomplete_check() -> None:
     fine, weak, silent = (AuditResult(code, ()) for code in (CLEAN, VULNERABLE, NOT_CHECKED))
     assert [combine(matches) for matches in ([fine, fine], [fine, silent], [silent, weak], [weak, fine])] == [
         0,
@@ -132,7 +132,7 @@ def test_a_weakness_goes_before_not_having_asked() -> None:
 
 
 @pytest.mark.parametrize(("ended", "verdict"), [(0, 0), (3, 0), (1, 1), (2, 1)])
-def test_ci_warns_of_what_could_not_be_asked_and_fails_for_what_is_known(
+def test_ci_warns_of_an_incomplete_check_and_fails_for_a_known_weakness(
     tmp_path: Path, ended: int, verdict: int
 ) -> None:
     functions = (ROOT / ".ci" / "run").read_text(encoding="utf-8").split("failed=0\n", 1)[1].split('\nstep "', 1)[0]

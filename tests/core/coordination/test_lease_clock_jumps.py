@@ -23,7 +23,7 @@ def _expire_for(domain: Domain, steady: SteadyClock, seconds: float) -> int:
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR])
-def test_a_run_that_renews_its_lease_is_not_reaped_however_the_clock_jumps(
+def test_a_run_that_renews_its_lease_survives_any_clock_jump(
     domain: Domain, clock: AdjustableClock, steady: SteadyClock, jump: float
 ) -> None:
     claim = domain.running()
@@ -36,7 +36,7 @@ def test_a_run_that_renews_its_lease_is_not_reaped_however_the_clock_jumps(
 
 
 @pytest.mark.parametrize("jump", [0.0, HOUR, -HOUR])
-def test_a_run_whose_worker_was_killed_is_reaped_after_a_lease_however_the_clock_jumps(
+def test_the_run_of_a_killed_worker_is_lost_after_one_lease_despite_clock_jumps(
     domain: Domain, clock: AdjustableClock, steady: SteadyClock, jump: float
 ) -> None:
     claim = domain.running()
@@ -47,7 +47,7 @@ def test_a_run_whose_worker_was_killed_is_reaped_after_a_lease_however_the_clock
     assert domain.task(claim.task_id).status == TaskStatus.RETRYING
 
 
-def test_a_reaper_that_was_stopped_or_has_just_started_leaves_every_run_time_to_renew_its_lease(
+def test_a_sweeper_that_was_stopped_or_just_started_gives_every_run_time_to_renew_its_lease(
     domain: Domain, clock: AdjustableClock, steady: SteadyClock
 ) -> None:
     claim = domain.running()

@@ -109,7 +109,7 @@ def test_a_worker_that_falls_silent_no_longer_counts(domain: Domain) -> None:
 
 
 @pytest.mark.parametrize("kinds", ["5", "null", '"any"', "[5, null, [], {}]", '{"any": 1}'])
-def test_a_damaged_word_of_one_worker_keeps_nobody_from_submitting(tabled: Domain, kinds: str) -> None:
+def test_a_damaged_worker_row_does_not_prevent_submissions(tabled: Domain, kinds: str) -> None:
     announce(tabled.db, "good", ["any"], 5.0)
     announce(tabled.db, "bad", ["other"], 5.0)
     with tabled.db.write() as session:

@@ -60,11 +60,11 @@ class Coded(Exception):
         (ProgrammingError, Coded(sqlstate="42P01"), False),
     ],
 )
-def test_a_fault_may_be_mended_by_another_try_or_not(kind: Any, cause: Exception, mendable: bool) -> None:
+def test_faults_are_classified_as_transient_or_not(kind: Any, cause: Exception, mendable: bool) -> None:
     assert is_transient(kind("statement", {}, cause)) is mendable
 
 
-def test_a_lost_connection_may_be_mended_whatever_it_says() -> None:
+def test_a_lost_connection_is_retried_with_any_error_text() -> None:
     assert is_transient(InterfaceError("statement", {}, Coded("?"), connection_invalidated=True))
 
 
@@ -82,7 +82,7 @@ def test_a_write_is_committed_at_the_end_of_its_block_and_not_when_it_raises(dom
         assert session.get_one(Instance, "demo").name == "New"
 
 
-def test_rows_can_be_looked_at_after_their_transaction(domain: Domain) -> None:
+def test_rows_can_be_read_after_their_transaction(domain: Domain) -> None:
     with domain.db.read() as session:
         row = session.get_one(Instance, "demo")
     assert (row.id, row.name) == ("demo", "Demo")
@@ -128,13 +128,13 @@ def test_sqlite_keeps_its_promises_to_readers_and_foreign_keys(new_domain: NewDo
         )
 
 
-def test_a_driver_that_is_not_installed_is_told_by_the_setting_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_with_the_setting_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsError, match=r"SWALLOWTAIL_DATABASE_URL: .* pip install 'swallowtail\[postgres\]'"):
         Database(make_settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
 
 
-def test_statements_about_the_clock_are_compiled_once_whatever_their_offset(domain: Domain) -> None:
+def test_statements_with_the_clock_are_compiled_once_for_all_offsets(domain: Domain) -> None:
     known: dict[Any, Any] = {}
     connection = domain.db.engine.connect().execution_options(compiled_cache=known)
     with connection, connection.begin():

@@ -20,7 +20,7 @@ NewDomain = Callable[..., Domain]
 FULL, NORMAL = 2, 1
 
 
-def test_commits_are_on_the_disk_unless_somebody_says_otherwise() -> None:
+def test_commits_are_on_the_disk_by_default() -> None:
     assert Settings.model_fields["database_sync"].default == "full"
 
 
@@ -38,7 +38,7 @@ def test_sqlite_writes_each_commit_to_the_disk_on_every_connection(
 
 @pytest.mark.service
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_postgresql_writes_each_commit_to_the_disk_whatever_the_default_of_the_database(
+def test_postgresql_writes_each_commit_to_the_disk_despite_the_default_of_the_database(
     empty_postgres: str, driver: PostgresDriver
 ) -> None:
     def set_default(value: str) -> None:

@@ -134,7 +134,7 @@ def test_a_broken_commit_changes_nothing_that_a_reader_sees(
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_database_that_stays_away_is_told_as_unavailable(new_domain: NewDomain, breaker: Breaker) -> None:
+def test_a_database_that_stays_down_is_reported_as_unavailable(new_domain: NewDomain, breaker: Breaker) -> None:
     domain = new_domain(database_wait=0.05)
     task_id = domain.submit()
     breaker.left = 1_000_000

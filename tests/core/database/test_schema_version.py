@@ -51,7 +51,7 @@ def test_a_database_of_an_earlier_revision_is_not_up_to_date(settings: Settings)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
-def test_a_file_that_is_no_database_of_ours_is_not_up_to_date(settings: Settings, content: bytes) -> None:
+def test_a_foreign_file_is_not_up_to_date(settings: Settings, content: bytes) -> None:
     (settings.var / "swallowtail.db").write_bytes(content)
     assert not is_up_to_date(settings)
 
@@ -63,5 +63,5 @@ def test_a_database_that_a_url_names_is_found(tmp_path: Path) -> None:
     assert is_up_to_date(settings)
 
 
-def test_it_is_not_told_of_a_database_elsewhere(tmp_path: Path) -> None:
+def test_the_revision_of_a_remote_database_is_unknown(tmp_path: Path) -> None:
     assert not is_up_to_date(make_settings(var_dir=tmp_path, database_url="postgresql://127.0.0.1:1/nothing"))

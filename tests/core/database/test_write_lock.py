@@ -63,7 +63,7 @@ def _stand(domain: Domain, count: int) -> bool:
     return queued(domain) == count
 
 
-def test_those_who_wait_write_in_the_order_in_which_they_asked(new_domain: NewDomain) -> None:
+def test_waiting_writers_write_in_their_order_of_arrival(new_domain: NewDomain) -> None:
     domains = [new_domain() for _ in range(3)]
     order: list[int] = []
 
@@ -82,7 +82,7 @@ def test_those_who_wait_write_in_the_order_in_which_they_asked(new_domain: NewDo
     assert queued(domains[0]) == 0
 
 
-def test_a_writer_that_comes_back_at_once_waits_behind_those_who_waited(new_domain: NewDomain) -> None:
+def test_a_writer_that_returns_at_once_queues_behind_waiting_writers(new_domain: NewDomain) -> None:
     busy, patient = new_domain(), new_domain()
     first = "00000000-0000-4000-8000-000000000001"
     with busy.db.write():
@@ -135,7 +135,7 @@ def test_a_writer_that_is_killed_loses_its_turn(new_domain: NewDomain) -> None:
 
 
 @pytest.mark.long
-def test_one_that_is_stopped_while_it_waits_holds_nobody_up(new_domain: NewDomain) -> None:
+def test_a_stopped_waiter_does_not_block_the_queue(new_domain: NewDomain) -> None:
     domain = new_domain()
     stopped = _start(WRITER, domain)
     try:
@@ -166,14 +166,14 @@ def test_a_web_process_goes_on_while_one_of_its_writes_waits_for_its_turn(new_do
     assert domain.story() == ["SUBMITTED"]
 
 
-def test_whoever_has_waited_long_enough_is_told(new_domain: NewDomain) -> None:
+def test_a_writer_stops_waiting_at_its_deadline(new_domain: NewDomain) -> None:
     domain, other = new_domain(), new_domain(database_wait=0.05)
     with domain.db.write(), pytest.raises(Unavailable):
         other.submit()
     assert domain.story() == []
 
 
-def test_a_queue_that_cannot_be_kept_is_none(new_domain: NewDomain) -> None:
+def test_without_a_lock_file_there_is_no_queue(new_domain: NewDomain) -> None:
     domain = new_domain()
     place = domain.settings.var / "swallowtail.db-turns"
     place.unlink()
@@ -182,9 +182,7 @@ def test_a_queue_that_cannot_be_kept_is_none(new_domain: NewDomain) -> None:
     assert domain.story() == ["SUBMITTED"]
 
 
-def test_locks_that_a_file_system_does_not_keep_are_none(
-    new_domain: NewDomain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_file_locks_there_is_no_queue(new_domain: NewDomain, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(37, "no locks available")
 

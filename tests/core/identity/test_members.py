@@ -116,7 +116,7 @@ def test_other_members_change_no_members_and_may_leave(runtime: Runtime, role: s
     assert roles(runtime) == {"ann": "owner"}
 
 
-def test_to_strangers_there_is_no_such_instance(runtime: Runtime) -> None:
+def test_non_members_do_not_find_the_instance(runtime: Runtime) -> None:
     dora = by(runtime, "dora")
     for instance_id in ("mine", "nowhere"):
         with pytest.raises(NotFound, match="there is no such instance"):
@@ -127,7 +127,7 @@ def test_to_strangers_there_is_no_such_instance(runtime: Runtime) -> None:
         set_member(runtime, "nowhere", "dora", "owner")
 
 
-def test_what_is_wrong_is_named(runtime: Runtime) -> None:
+def test_errors_name_the_field(runtime: Runtime) -> None:
     with pytest.raises(NotFound, match="no such user"):
         set_member(runtime, "mine", "zoe", "viewer")
     with pytest.raises(InvalidInput, match="role must be one of viewer, operator, admin, owner"):

@@ -136,6 +136,6 @@ def test_items_that_are_to_be_unique_are_compared_as_json_schema_says(tags: list
 
 
 @pytest.mark.parametrize("make", [lambda n: {"a": n}, lambda n: [n] if n % 2 else n, lambda n: {"a": [{"b": str(n)}]}])
-def test_to_look_for_items_that_are_there_twice_costs_what_the_list_is_long(make: Callable[[int], Any]) -> None:
+def test_the_search_for_equal_items_takes_linear_time(make: Callable[[int], Any]) -> None:
     card = Agent(kind="any", input_schema=UNIQUE)
     check_scaling(lambda size: validate_input(card, {"tags": [make(n) for n in range(size)]}), lambda size: size, 500)

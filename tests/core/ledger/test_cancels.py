@@ -15,7 +15,7 @@ from tests.core.domain import CANCELLED, ERROR, LOST, Domain
 @pytest.mark.parametrize(
     "status", [TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.RETRYING, TaskStatus.WAITING], ids=str
 )
-def test_what_does_not_run_is_cancelled_at_once(domain: Domain, status: TaskStatus) -> None:
+def test_a_task_without_a_run_is_cancelled_at_once(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     story = domain.story()
     task, events = domain.ledger.request_cancel(task_id)
@@ -26,7 +26,7 @@ def test_what_does_not_run_is_cancelled_at_once(domain: Domain, status: TaskStat
     assert "error" not in events[0].data
 
 
-def test_a_run_is_asked_to_stop_and_told_so_to_everybody(domain: Domain) -> None:
+def test_a_cancel_request_is_recorded_and_published(domain: Domain) -> None:
     claim = domain.running()
     task, events = domain.ledger.request_cancel(claim.task_id)
     assert (task.status, len(events)) == ("IN_PROGRESS", 1)
@@ -51,7 +51,7 @@ def test_asking_again_changes_nothing(domain: Domain) -> None:
 
 
 @pytest.mark.parametrize("status", [TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.EXPIRED], ids=str)
-def test_what_has_ended_in_another_way_is_not_cancelled(domain: Domain, status: TaskStatus) -> None:
+def test_an_ended_task_is_not_cancelled(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     story = domain.story()
     with pytest.raises(Conflict) as refused:
@@ -96,7 +96,7 @@ def test_a_cancel_that_came_first_wins_over_a_signal(domain: Domain, proposal: s
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "retry_later"])
-def test_a_cancel_racing_an_end_leaves_one_outcome_that_both_sides_were_told(domain: Domain, end: str) -> None:
+def test_a_cancel_racing_an_end_leaves_one_outcome_for_both_callers(domain: Domain, end: str) -> None:
     for _ in range(5):
         claim = domain.running()
         outcome: dict[str, str] = {}

@@ -170,7 +170,7 @@ def test_a_forged_token_can_write_nothing(domain: Domain) -> None:
 
 
 @pytest.mark.parametrize("status", TaskStatus)
-def test_only_a_task_with_a_wish_is_marked_as_queued(domain: Domain, status: TaskStatus) -> None:
+def test_only_a_task_with_an_outbox_entry_is_marked_as_queued(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     row, story, entries = domain.task(task_id), domain.story(), domain.outbox()
     domain.ledger.mark_queued(task_id, row.attempt + 1, 10.0)
@@ -180,7 +180,7 @@ def test_only_a_task_with_a_wish_is_marked_as_queued(domain: Domain, status: Tas
         assert domain.outbox() == entries
 
 
-def test_marking_twice_counts_two_messages_and_tells_one_move(domain: Domain) -> None:
+def test_marking_twice_counts_two_messages_and_records_one_event(domain: Domain) -> None:
     task_id = domain.submit()
     domain.ledger.mark_queued(task_id, 1, 20.0)
     domain.ledger.mark_queued(task_id, 1, 40.0)

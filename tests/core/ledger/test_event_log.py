@@ -95,7 +95,7 @@ def _take_numbers_and_give_up(db: Database, task_id: str) -> NoReturn:
         raise ZeroDivisionError
 
 
-def test_a_fact_told_twice_in_one_transaction_or_two_is_stored_once(domain: Domain) -> None:
+def test_a_fact_recorded_twice_in_one_transaction_or_two_is_stored_once(domain: Domain) -> None:
     claim = domain.running()
     with domain.db.write() as session:
         change = Change(session)
@@ -111,7 +111,7 @@ def test_a_fact_told_twice_in_one_transaction_or_two_is_stored_once(domain: Doma
 
 
 @pytest.mark.service
-def test_a_fact_that_two_open_transactions_tell_is_stored_once(new_postgres_domain: Any) -> None:
+def test_a_fact_that_two_open_transactions_record_is_stored_once(new_postgres_domain: Any) -> None:
     domain: Domain = new_postgres_domain()
     claim = domain.running()
     recorded: list[list[int]] = []
@@ -155,7 +155,7 @@ def test_a_fact_stored_between_the_look_and_the_insert_gives_its_number_back(
         assert not blind
 
 
-def test_several_instances_in_one_change_are_numbered_each_on_its_own(domain: Domain) -> None:
+def test_each_instance_in_a_transaction_has_its_own_numbers(domain: Domain) -> None:
     domain.create_instance("Other", "other")
     here, there = domain.running(), domain.claim(domain.submit("other"))
     with domain.db.write() as session:
@@ -189,7 +189,7 @@ def test_changes_that_lock_two_instances_crosswise_all_succeed(domain: Domain) -
         assert numbers(read_events(session, "other", 0, 100)) == list(range(1, 14))
 
 
-def test_a_fact_of_an_instance_that_is_gone_is_refused(domain: Domain) -> None:
+def test_a_fact_of_a_deleted_instance_is_refused(domain: Domain) -> None:
     task_id = domain.submit()
 
     def work(change: Change) -> None:
@@ -215,7 +215,7 @@ def test_events_are_read_in_pages_and_by_task(domain: Domain) -> None:
         assert read_events(session, "nowhere", 0, 10) == []
 
 
-def test_the_head_tells_where_a_log_stands(domain: Domain) -> None:
+def test_the_head_has_the_position_of_a_log(domain: Domain) -> None:
     domain.create_instance("Other", "other")
     domain.submit()
     with domain.db.read() as session:

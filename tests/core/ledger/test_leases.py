@@ -17,7 +17,7 @@ NewDomain = Callable[..., Domain]
 NEVER_STARTED = (TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.EXPIRED)
 
 
-def test_a_run_whose_lease_lapsed_is_reaped_once(domain: Domain) -> None:
+def test_a_run_with_an_expired_lease_is_lost_once(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     assert domain.rt.lease_expiry.run() == 0
@@ -74,7 +74,7 @@ def test_leases_delays_and_expiries_do_not_depend_on_a_machines_clock(
     assert domain.rt.lease_expiry.run() == 1
 
 
-def test_a_reaper_takes_as_many_as_it_is_told(domain: Domain) -> None:
+def test_a_sweep_ends_at_most_limit_runs(domain: Domain) -> None:
     for _ in range(3):
         domain.lapse(domain.running().task_id)
     assert [domain.rt.lease_expiry.run(limit=2) for _ in range(3)] == [2, 1, 0]
@@ -97,7 +97,7 @@ def test_a_task_that_keeps_killing_its_worker_fails_after_max_losses(new_domain:
     assert domain.events()[-1].data["error"] == LOST
 
 
-def test_no_loss_is_forgiven_when_none_is_allowed(new_domain: NewDomain) -> None:
+def test_without_allowed_losses_the_first_loss_fails_the_task(new_domain: NewDomain) -> None:
     domain = new_domain(max_losses=0)
     claim = domain.running()
     domain.proposals.lost(claim.task_id, 1, LOST)
@@ -127,7 +127,7 @@ def test_a_started_step_forgives_nothing(new_domain: NewDomain) -> None:
     assert domain.task(task_id).status == TaskStatus.FAILED
 
 
-def test_the_first_loss_costs_no_pause_and_each_further_one_a_longer(new_domain: NewDomain) -> None:
+def test_the_first_loss_has_no_pause_and_each_further_one_a_longer_pause(new_domain: NewDomain) -> None:
     domain = new_domain(max_losses=9, backoff_base=100.0, backoff_max=1000.0)
     task_id = domain.submit()
     pauses = []
@@ -150,7 +150,7 @@ def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(domain: Domain) -> Non
 
 
 @pytest.mark.parametrize("status", [TaskStatus.SUBMITTED, TaskStatus.QUEUED])
-def test_what_nobody_claims_in_time_expires_once(domain: Domain, status: TaskStatus) -> None:
+def test_an_unclaimed_task_expires_once(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     story = domain.story()
     assert domain.ledger.expire() == 0
@@ -163,7 +163,7 @@ def test_what_nobody_claims_in_time_expires_once(domain: Domain, status: TaskSta
 
 
 @pytest.mark.parametrize("status", [status for status in TaskStatus if status not in NEVER_STARTED])
-def test_what_was_started_or_has_ended_does_not_expire(domain: Domain, status: TaskStatus) -> None:
+def test_a_started_or_ended_task_does_not_expire(domain: Domain, status: TaskStatus) -> None:
     domain.overdue(domain.bring_to(status))
     story = domain.story()
     assert domain.ledger.expire() == 0

@@ -34,7 +34,7 @@ def refused(request: pytest.FixtureRequest) -> tuple[Domain, Refusing, str, str]
     return domain, Refusing(domain.db), how, reason
 
 
-def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: Any) -> None:
+def test_refused_writes_are_reported_and_work_continues_when_writes_succeed_again(refused: Any) -> None:
     domain, refusing, how, reason = refused
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
@@ -56,7 +56,7 @@ def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: A
     assert domain.story()[-2:] == ["a completed", "COMPLETED"]
 
 
-def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) -> None:
+def test_no_run_is_lost_before_it_could_renew_its_lease_again(refused: Any) -> None:
     domain, refusing, how, _ = refused
     now = [0.0]
     lease_expiry = domain.rt.lease_expiry = LeaseExpiry(domain.db, domain.proposals, domain.settings, lambda: now[0])
@@ -84,7 +84,7 @@ def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) ->
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 
 
-def test_a_reaper_gives_the_living_a_moment_when_the_database_has_just_come_back(new_domain: NewDomain) -> None:
+def test_after_an_outage_the_sweeper_gives_live_runs_time_to_renew(new_domain: NewDomain) -> None:
     domain = new_domain()
     now = [0.0]
     lease_expiry = LeaseExpiry(domain.db, domain.proposals, domain.settings, lambda: now[0])

@@ -27,7 +27,7 @@ def test_an_ended_task_gets_another_attempt(domain: Domain, status: TaskStatus) 
 @pytest.mark.parametrize(
     "status", [status for status in TaskStatus if status not in ("FAILED", "CANCELLED", "EXPIRED")], ids=str
 )
-def test_what_has_not_ended_or_has_completed_is_not_retried(domain: Domain, status: TaskStatus) -> None:
+def test_an_open_or_completed_task_is_not_retried(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     story, entries = domain.story(), domain.outbox()
     with pytest.raises(Conflict) as refused:
@@ -101,7 +101,7 @@ def test_a_task_can_be_retried_again_and_again(domain: Domain) -> None:
     assert domain.task(task_id).retries == 3
 
 
-def test_steps_that_a_retry_repeats_are_told_again_under_their_old_ids(domain: Domain) -> None:
+def test_steps_that_a_retry_repeats_have_new_events_with_their_old_ids(domain: Domain) -> None:
     task_id = _three_steps_and_a_failure(domain)
     before = {event.data["key"]: event.data["step_id"] for event in domain.events() if event.type == "execution_step"}
     domain.ledger.retry(task_id, "a")

@@ -29,7 +29,7 @@ def test_a_run_ends_in_one_event(domain: Domain, end: str) -> None:
     assert (row.finished_at is None) == (status == "RETRYING")
 
 
-def test_a_result_is_told_and_kept_and_progress_is_full(domain: Domain) -> None:
+def test_a_result_is_in_its_event_and_row_and_progress_is_full(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.complete(claim, {"r": [1, None]})
     data = domain.events()[-1].data
@@ -51,7 +51,7 @@ def test_a_result_that_is_empty_is_a_result(domain: Domain, result: Any) -> None
     assert domain.events()[-1].data["result"] == result
 
 
-def test_a_failure_is_told_with_its_error_and_message(domain: Domain) -> None:
+def test_a_failure_has_an_event_with_its_error_and_message(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", progress=40)
     domain.runs.fail(claim, ERROR)
@@ -107,7 +107,7 @@ def test_after_an_end_no_other_end_counts(domain: Domain, first: str, second: st
     assert domain.story() == story
 
 
-def test_a_signal_may_end_a_run_for_good(domain: Domain) -> None:
+def test_a_reported_failure_ends_the_run_once(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     error = {"code": "hard_time_limit", "message": "Too long"}
@@ -141,7 +141,7 @@ def test_a_signal_about_a_run_that_is_over_changes_nothing(domain: Domain, statu
 
 
 @pytest.mark.parametrize("status", TaskStatus)
-def test_a_revoked_message_cancels_whatever_has_not_ended(domain: Domain, status: TaskStatus) -> None:
+def test_a_revoked_message_cancels_an_open_task(domain: Domain, status: TaskStatus) -> None:
     task_id = domain.bring_to(status)
     row, story = domain.task(task_id), domain.story()
     attempt = row.attempt + (status is not TaskStatus.IN_PROGRESS)
@@ -161,7 +161,7 @@ def test_signals_about_no_task_change_nothing(domain: Domain) -> None:
     assert domain.story() == []
 
 
-def test_a_message_that_was_thrown_away_is_doubted_soon(domain: Domain) -> None:
+def test_the_task_of_a_discarded_message_is_due_soon(domain: Domain) -> None:
     task_id = domain.submit()
     domain.ledger.mark_queued(task_id, 1, 3000.0)
     domain.proposals.discarded(task_id, 2)

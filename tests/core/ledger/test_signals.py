@@ -28,7 +28,7 @@ def order() -> tuple[EventOrder, list[tuple[str, int]]]:
     return EventOrder(lambda events: sent.extend((each.instance_id, each.seq) for each in events)), sent
 
 
-def test_what_is_settled_first_waits_for_what_was_numbered_first(
+def test_events_are_sent_in_the_order_of_their_numbers_and_not_of_their_commits(
     order: tuple[EventOrder, list[tuple[str, int]]],
 ) -> None:
     queues, sent = order
@@ -41,7 +41,7 @@ def test_what_is_settled_first_waits_for_what_was_numbered_first(
     assert queues._queues == {}
 
 
-def test_what_was_rolled_back_is_not_sent_and_holds_nothing_up(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
+def test_a_rolled_back_batch_is_not_sent_and_delays_no_other(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
     queues, sent = order
     first, second = queues.reserve([event(1)]), queues.reserve([event(1)])
     queues.settle(second, is_committed=True)
@@ -77,7 +77,7 @@ class InterruptedLock:
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_the_first_event_is_sent_holds_up_no_later_one(
+def test_an_interrupt_before_the_first_event_delays_no_later_one(
     order: tuple[EventOrder, list[tuple[str, int]]],
 ) -> None:
     """Kind of fault: a mark that is set before the `try` that removes it."""
@@ -135,7 +135,7 @@ def test_a_receiver_that_raises_is_logged_and_keeps_no_other_from_the_event(
     assert caplog.text.count("LookupError: the receiver broke") == 1
 
 
-def test_a_receiver_that_writes_sees_what_it_wrote_after_what_it_was_called_for(domain: Domain) -> None:
+def test_the_events_of_a_receivers_own_write_follow_the_event_that_it_received(domain: Domain) -> None:
     seen: list[int] = []
 
     def write(sender: object, events: Sequence[EventRecord]) -> None:

@@ -42,7 +42,7 @@ def test_a_pair_of_statuses_is_a_move_or_is_not(before: TaskStatus, after: TaskS
     assert may_move(before, after) is ((before, after) in ALLOWED)
 
 
-def test_a_task_begins_as_submitted_and_as_nothing_else() -> None:
+def test_the_first_status_of_a_task_is_submitted() -> None:
     assert [after for after in TaskStatus if may_move(None, after)] == [S.SUBMITTED]
 
 
@@ -67,7 +67,7 @@ def test_the_page_of_states_draws_and_explains_every_move() -> None:
         assert name in page
 
 
-def test_nothing_leaves_an_end_but_a_retry_that_somebody_asks_for() -> None:
+def test_only_a_requested_retry_leaves_a_final_status() -> None:
     assert {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED} == TERMINAL
     assert {(before, after) for before in TERMINAL for after in MOVES[before]} == LETTERS["r"]
     assert {S.FAILED, S.CANCELLED, S.EXPIRED} == RETRYABLE
@@ -83,7 +83,7 @@ def test_every_status_leads_to_an_end() -> None:
         assert reached & TERMINAL
 
 
-def test_what_may_be_claimed_can_be_queued_or_is() -> None:
+def test_a_claimable_status_is_queued_or_leads_to_it() -> None:
     assert all(status is S.QUEUED or may_move(status, S.QUEUED) for status in CLAIMABLE)
     assert not CLAIMABLE & TERMINAL
 

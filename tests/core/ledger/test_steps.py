@@ -23,7 +23,7 @@ def test_a_step_starts_and_is_completed(domain: Domain) -> None:
     assert domain.story(after=3) == ["a in_progress", "a completed"]
 
 
-def test_progress_and_message_of_a_step_are_told_in_a_note_of_their_own(domain: Domain) -> None:
+def test_progress_and_message_of_a_step_have_an_event_of_their_own(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", progress=30)
     domain.perform(claim, "b", progress=60, message="Drafted")
@@ -44,7 +44,7 @@ def test_progress_and_message_of_a_step_are_told_in_a_note_of_their_own(domain: 
     ]
 
 
-def test_the_message_of_a_step_is_told_at_the_step_until_it_is_done_again(domain: Domain) -> None:
+def test_the_message_of_a_step_stays_until_the_step_is_repeated(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", message="Drafted with Bearer abcdefghijklmnop1234567890")
     domain.perform(claim, "b")
@@ -95,7 +95,7 @@ def test_live_progress_on_the_row_rides_on_the_next_event(domain: Domain) -> Non
     assert (row.progress, row.message) == (33.0, "Third of it")
 
 
-def test_a_heartbeat_tells_nothing(domain: Domain) -> None:
+def test_a_heartbeat_records_no_event(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.heartbeat(claim, 33.0, "nul \x00")
     assert domain.task(claim.task_id).message == "nul \ufffd"

@@ -101,7 +101,7 @@ def test_an_instance_id_can_be_taken_once(domain: Domain) -> None:
     assert refused.value.field == "id"
 
 
-def test_an_instance_id_wanted_by_many_at_once_is_taken_once(domain: Domain) -> None:
+def test_concurrent_creations_of_one_id_create_one_instance(domain: Domain) -> None:
     outcomes: list[str] = []
     barrier = threading.Barrier(6)
 
@@ -135,7 +135,7 @@ def test_a_task_of_two_steps_has_exactly_these_events(domain: Domain) -> None:
     assert domain.announced == events
 
 
-def test_what_is_announced_is_what_is_replayed_however_odd_the_output(domain: Domain) -> None:
+def test_published_and_replayed_events_are_equal_for_unusual_outputs(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", {"set": {2, 1}, 3: ("x", b"y\x00"), "s": "\ud800"}, message="nul \x00 and \udfff")
     domain.runs.start_step(claim, "b", "Agent", "work")

@@ -31,7 +31,7 @@ def test_a_worker_that_is_lost_in_a_step_costs_it_no_try(
     assert domain.task(task_id).losses == 3
 
 
-def test_failures_are_counted_through_lost_workers_and_forgotten_when_somebody_asks_for_a_retry(domain: Domain) -> None:
+def test_failures_are_counted_through_lost_workers_and_reset_by_a_requested_retry(domain: Domain) -> None:
     task_id = domain.queued()
     tries = []
     for attempt, fails in enumerate([True, False, True, False], start=1):
@@ -48,7 +48,7 @@ def test_failures_are_counted_through_lost_workers_and_forgotten_when_somebody_a
     assert domain.runs.start_step(domain.claim(task_id, 6), "a", "Agent", "work").tries == 1
 
 
-def test_a_failure_that_is_told_twice_is_one(domain: Domain) -> None:
+def test_a_failure_that_is_reported_twice_counts_once(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     domain.runs.fail_step(claim, "a", ERROR)
@@ -57,7 +57,7 @@ def test_a_failure_that_is_told_twice_is_one(domain: Domain) -> None:
     assert domain.runs.start_step(domain.claim(claim.task_id, 2), "a", "Agent", "work").tries == 2
 
 
-def test_a_step_around_the_one_that_failed_has_not_failed_itself(domain: Domain) -> None:
+def test_a_step_around_a_failed_step_has_not_failed(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "outer", "Agent", "work")
     domain.runs.start_step(claim, "inner", "Agent", "work")

@@ -39,7 +39,7 @@ def test_a_fault_before_logging_is_set_up_is_one_object() -> None:
     assert line["exception"].endswith("LookupError: early")
 
 
-def test_programs_that_are_started_write_json_whatever_they_are_given_to_write_to() -> None:
+def test_started_programs_write_json_to_any_output() -> None:
     _, output, errors = _run(
         "subprocess.run(['printf', 'one\\\\n\\\\ntwo']); subprocess.run(['echo', 'three'], stdout=sys.stderr)"
     )
@@ -53,7 +53,7 @@ def test_a_process_that_is_started_so_too_writes_each_line_once_as_one_object() 
     assert all("event" in line for line in output)
 
 
-def test_an_object_passes_as_it_is_and_anything_else_becomes_one() -> None:
+def test_a_json_object_is_unchanged_and_other_lines_become_objects() -> None:
     assert descriptor_capture.encode(b'{"event":"x"}', "stderr", "warning") == b'{"event":"x"}\n'
     for line in (b"{not json", b"[1]", b"\xff\x00", b"{" * 10_000 + b"}" * 10_000):
         entry = json.loads(descriptor_capture.encode(line, "stderr", "warning"))

@@ -57,7 +57,7 @@ def _watched(module: str, name: str, seen: list[str]) -> Any:
     return counted
 
 
-def test_what_an_agent_does_to_its_output_afterwards_changes_nothing_that_is_told(new_domain: NewDomain) -> None:
+def test_later_changes_of_an_output_by_its_agent_have_no_effect(new_domain: NewDomain) -> None:
     domain = new_domain()
     claim = domain.running()
     output = encode({"list": [1]}, domain.settings)
@@ -68,7 +68,7 @@ def test_what_an_agent_does_to_its_output_afterwards_changes_nothing_that_is_tol
 
 
 @pytest.mark.parametrize("argument", [{1: "a", "1": "b"}, {"\ud800": 1, REPLACED: 2}, {"\x00": 1, REPLACED: 2}])
-def test_of_keys_that_become_the_same_text_the_last_counts_for_everybody(argument: Any) -> None:
+def test_of_keys_with_the_same_text_the_last_counts_everywhere(argument: Any) -> None:
     encoded = to_json(argument)
     assert encoded == orjson.dumps(orjson.loads(encoded))
     assert list(orjson.loads(encoded).values()) == [list(argument.values())[-1]]

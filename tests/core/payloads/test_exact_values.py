@@ -104,7 +104,7 @@ def test_a_bare_number_is_a_result_and_an_input_too(new_domain_on: NewDomain, va
 
 
 @pytest.mark.parametrize("keys", ["", KEY], ids=["open", "sealed"])
-def test_a_schedule_submits_what_it_was_given(new_domain_on: NewDomain, keys: str) -> None:
+def test_a_schedule_submits_its_exact_input(new_domain_on: NewDomain, keys: str) -> None:
     domain = new_domain_on(encryption_keys=keys)
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     values = [{} if value is None else value for value in VALUES]
@@ -122,7 +122,7 @@ def test_a_schedule_submits_what_it_was_given(new_domain_on: NewDomain, keys: st
     assert len(tasks) == len(values)
 
 
-def test_what_is_read_later_of_a_row_leaves_the_rest_as_it_is(new_domain_on: NewDomain) -> None:
+def test_refreshing_one_column_leaves_the_others_decrypted(new_domain_on: NewDomain) -> None:
     domain = new_domain_on()
     task_id = domain.submit(input={"$as_is": 1})
     with domain.db.read() as session:
@@ -138,7 +138,7 @@ def _schedule(value: Any) -> Schedule:
     return row
 
 
-def test_what_was_stored_before_there_was_a_key_is_the_same_once_it_is_sealed(new_domain_on: NewDomain) -> None:
+def test_a_value_from_before_the_first_key_is_unchanged_by_encryption(new_domain_on: NewDomain) -> None:
     domain = new_domain_on()
     claim = domain.running()
     for place, value in enumerate(VALUES):

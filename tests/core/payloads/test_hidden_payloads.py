@@ -57,9 +57,7 @@ def _seen(domain: Domain, task_id: str) -> str:
     return orjson.dumps([*shown, *(event.wire() for event in domain.announced)]).decode()
 
 
-def test_a_field_that_the_agent_marks_is_shown_to_nobody_and_given_to_every_attempt(
-    domain: Domain, task_id: str
-) -> None:
+def test_a_marked_field_is_hidden_in_every_view_and_available_to_every_attempt(domain: Domain, task_id: str) -> None:
     claim = domain.claim(task_id)
     assert claim.input == INPUT
     domain.runs.start_step(claim, "one", "Agent", "work")

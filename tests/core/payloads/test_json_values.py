@@ -180,7 +180,7 @@ def test_json_without_nul_comes_back_unchanged(value: object) -> None:
 @given(
     st.dictionaries(WILD_TEXT, st.sets(WILD_TEXT) | WILD_TEXT | st.lists(WILD_TEXT | st.datetimes() | st.decimals()))
 )
-def test_whatever_is_read_back_is_stable_and_clean(value: object) -> None:
+def test_values_that_are_read_back_are_stable_and_clean(value: object) -> None:
     once = plain(value)
     assert plain(once) == once
     for text in texts(once):

@@ -64,7 +64,7 @@ def test_every_attempt_gets_the_whole_input(domain: Domain) -> None:
     assert domain.claim(claim.task_id, 2).input == PAYLOAD
 
 
-def test_its_secret_values_are_hidden_in_what_is_told_of_the_task_by_any_process(domain: Domain) -> None:
+def test_its_secret_values_are_hidden_in_the_events_of_every_process(domain: Domain) -> None:
     claim = domain.claim(domain.submit(input=PAYLOAD))
     domain.db.policies.forget()
     domain.perform(claim, "a", message="open sesame!")
@@ -82,7 +82,7 @@ def test_a_small_input_stays_in_its_row(domain: Domain) -> None:
         assert read_task(session, task_id)["input"] == {"text": "x" * 900}
 
 
-def test_who_may_see_outputs_only_does_not_get_the_input_for_that(domain: Domain) -> None:
+def test_a_token_for_outputs_does_not_show_the_input(domain: Domain) -> None:
     claim = domain.claim(domain.submit(input=PAYLOAD))
     domain.perform(claim, "a", PAYLOAD)
     payload = _reference(domain, claim.task_id)["id"]
@@ -103,7 +103,7 @@ def test_the_same_submission_twice_keeps_one_input(domain: Domain) -> None:
         assert len(session.query(Artifact).all()) == 1
 
 
-def test_work_on_it_is_done_where_it_holds_nobody_up(domain: Domain) -> None:
+def test_work_on_a_large_input_does_not_block_the_loop(domain: Domain) -> None:
     done: list[str] = []
 
     def offload(work: Any, /, *args: Any) -> Any:
@@ -143,7 +143,7 @@ def test_a_schedule_refers_to_its_large_input_too_and_fires_with_the_whole(domai
     assert orjson.loads(line)["artifact"]["content"] == SHOWN
 
 
-def test_the_large_input_of_a_schedule_is_for_whoever_may_see_the_schedule_and_goes_with_it(domain: Domain) -> None:
+def test_the_large_input_of_a_schedule_has_its_permissions_and_is_deleted_with_it(domain: Domain) -> None:
     plan = _plan(domain)
     with domain.db.read() as session:
         artifact_id = read_schedule(session, plan)["input"]["$artifact"]["id"]

@@ -58,7 +58,7 @@ UNBEARABLE = [(nested(11), InvalidInput), ([0] * 500, TooLarge), ("x" * 5000, To
 
 @pytest.mark.parametrize(("value", "refusal"), UNBEARABLE, ids=["deep", "many", "large", "abyss"])
 @pytest.mark.parametrize("entrance", ["output", "result"])
-def test_nothing_is_stored_of_a_value_that_no_reader_could_be_given(
+def test_nothing_is_stored_of_a_value_that_no_reader_could_receive(
     domain: Domain, entrance: str, value: Any, refusal: type[SwallowtailError]
 ) -> None:
     claim = domain.running()
@@ -113,7 +113,7 @@ def test_an_input_is_held_to_it_at_every_entrance() -> None:
 
 
 @pytest.mark.parametrize(("value", "refusal"), UNBEARABLE, ids=["deep", "many", "large", "abyss"])
-def test_the_ledger_refuses_an_input_whatever_entrance_forgot_to(
+def test_the_ledger_refuses_an_oversized_input_from_every_entry_point(
     domain: Domain, value: Any, refusal: type[SwallowtailError]
 ) -> None:
     small = domain.settings.model_copy(update={"max_body_bytes": 4096, "inline_input_bytes": 1024})
@@ -167,7 +167,7 @@ def test_both_sides_of_the_rule_count_alike() -> None:
 @pytest.mark.parametrize(
     ("value", "code"), [(nested(33), "output_too_deep"), ([0] * 100_001, "output_too_large"), (nested(900), "not_json")]
 )
-def test_an_agent_is_told_in_its_own_words(value: Any, code: str) -> None:
+def test_an_agent_gets_the_error_code_of_an_unusable_output(value: Any, code: str) -> None:
     with pytest.raises(PermanentError) as error:
         encode(value, make_settings())
     assert error.value.code == code
@@ -197,7 +197,7 @@ def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(domain: Domain
     assert len(reads[4]) == 8
 
 
-def test_what_can_be_carried_is_left_as_it_is() -> None:
+def test_a_value_within_the_limits_is_unchanged() -> None:
     value = {"a": [1, {"b": None}]}
     assert limit_depth(value) is value
     assert depth(limit_depth(nested(250))) < 210

@@ -58,7 +58,7 @@ def test_an_export_asks_no_more_often_for_a_page_of_many_values_than_for_one_of_
     assert _count_statements(domain) == few
 
 
-def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_up(
+def test_the_secret_texts_of_a_list_of_tasks_are_decrypted_in_a_thread(
     new_domain_on: NewDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     domain, away, opened = new_domain_on(encryption_keys=KEY), Away(), list[bool]()

@@ -46,7 +46,7 @@ def messages(domain: Domain, task_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_task_fails_at_its_claim_and_keeps_none_from_being_sent_or_reaped(
+def test_a_damaged_task_fails_at_its_claim_and_does_not_affect_other_tasks(
     new_domain: NewDomain, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     domain = new_domain()
@@ -70,7 +70,7 @@ def test_a_damaged_task_fails_at_its_claim_and_keeps_none_from_being_sent_or_rea
 
 
 @pytest.mark.parametrize("place", ["input", "error", "result"])
-def test_whoever_asks_can_cancel_and_retry_a_damaged_task(new_domain: NewDomain, place: str) -> None:
+def test_a_damaged_task_can_be_cancelled_and_retried(new_domain: NewDomain, place: str) -> None:
     domain = new_domain()
     task_id = domain.failed()
     damage(domain, task_id, DAMAGES[0], place)
@@ -105,7 +105,7 @@ def two_keys(new_domain_on: Callable[..., Domain]) -> Callable[[str], Domain]:
     return lambda keys: new_domain_on(encryption_keys=keys, backoff_base=0.0, backoff_max=0.0)
 
 
-def test_a_task_whose_key_is_missing_waits_for_it_and_keeps_none_from_going_on(
+def test_a_task_with_a_missing_key_waits_and_does_not_affect_other_tasks(
     two_keys: Callable[[str], Domain], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, without = two_keys(f"{OLD},{NEW}"), two_keys(NEW)
@@ -163,7 +163,7 @@ def test_a_schedule_that_cannot_be_read_keeps_no_other_from_its_slots(new_domain
         assert due.scalars().all() == ["bad", "worse"], "they are looked at again once they are repaired"
 
 
-def test_what_is_damaged_is_seen_as_damaged(new_domain: NewDomain) -> None:
+def test_damaged_payloads_are_shown_as_damaged(new_domain: NewDomain) -> None:
     domain = new_domain()
     task_id = domain.submit()
     damage(domain, task_id, DAMAGES[0])
@@ -175,7 +175,7 @@ def test_what_is_damaged_is_seen_as_damaged(new_domain: NewDomain) -> None:
 
 
 @pytest.mark.parametrize("place", ["title", "message", "worker", "submitted_by", "input", "result", "error"])
-def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_domain: NewDomain, place: str) -> None:
+def test_text_that_is_not_utf_8_does_not_affect_other_rows_of_a_list(new_domain: NewDomain, place: str) -> None:
     """Lists, snapshots and single views work with a damaged value in any column."""
     domain = new_domain()
     bad, good = domain.failed(), domain.submit()
@@ -216,7 +216,7 @@ def _tamper(domain: Domain, task_id: str, value: str) -> None:
             session.execute(text("UPDATE " + change.replace("$", ":value")), {"value": value, "id": task_id})
 
 
-def test_rows_that_cannot_be_read_stand_with_their_marks_beside_the_good_ones(
+def test_unreadable_rows_are_listed_with_their_markers(
     two_keys: Callable[[str], Domain],
 ) -> None:
     before, domain = two_keys(f"{OLD},{NEW}"), two_keys(NEW)
@@ -272,7 +272,7 @@ def test_a_large_output_whose_key_is_missing_keeps_nothing_else_out_of_the_expor
 
 
 @pytest.mark.parametrize("moment", ["9223372036854775807", "-9223372036854775808", "'yesterday'", "X'FF00'"])
-def test_a_moment_that_is_none_keeps_no_other_row_out_of_a_list(new_domain: NewDomain, moment: str) -> None:
+def test_an_invalid_time_does_not_affect_other_rows_of_a_list(new_domain: NewDomain, moment: str) -> None:
     domain = new_domain()
     if domain.db.engine.dialect.name == "postgresql" and not moment.lstrip("-").isdigit():
         pytest.skip("PostgreSQL takes no such thing there")

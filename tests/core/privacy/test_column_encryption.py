@@ -91,13 +91,13 @@ def test_no_payload_is_readable_in_the_database_or_its_files(sealed: tuple[Domai
     assert MARK not in _raw(domain)
 
 
-def test_without_keys_nothing_is_sealed_and_what_looks_so_is_what_it_is(new_domain: NewDomain) -> None:
+def test_without_keys_nothing_is_encrypted_and_values_like_ciphertext_are_unchanged(new_domain: NewDomain) -> None:
     domain = new_domain(inline_output_bytes=1024)
     _check_readable(domain, _fill(domain))
     assert MARK in _raw(domain)
 
 
-def test_the_next_attempt_and_later_processes_read_what_was_sealed(
+def test_the_next_attempt_and_later_processes_decrypt_payloads(
     sealed: tuple[Domain, str], new_domain_on: NewDomain
 ) -> None:
     _, task_id = sealed
@@ -106,7 +106,7 @@ def test_the_next_attempt_and_later_processes_read_what_was_sealed(
     assert later.submit(input={"text": MARK}) != task_id
 
 
-def test_what_a_missing_key_sealed_is_marked_and_nothing_else_breaks(
+def test_values_of_a_missing_key_are_marked_and_others_are_readable(
     sealed: tuple[Domain, str], new_domain_on: NewDomain
 ) -> None:
     _, task_id = sealed
@@ -118,7 +118,7 @@ def test_what_a_missing_key_sealed_is_marked_and_nothing_else_breaks(
     assert later.claim(fresh).input == {"text": MARK}
 
 
-def test_what_was_moved_to_another_place_is_noticed(sealed: tuple[Domain, str]) -> None:
+def test_ciphertext_that_was_moved_to_another_row_is_detected(sealed: tuple[Domain, str]) -> None:
     domain, task_id = sealed
     other = domain.submit(input={"text": "mine"})
     task, step, event = (Base.metadata.tables[name] for name in ("task", "step", "event"))
@@ -151,7 +151,7 @@ def test_rotation_seals_everything_with_the_current_key_and_can_be_interrupted(
     _check_readable(new_domain_on(encryption_keys=NEW), task_id)
 
 
-def test_rotation_seals_what_was_stored_before_there_were_keys(new_domain_on: NewDomain) -> None:
+def test_rotation_encrypts_values_from_before_the_first_key(new_domain_on: NewDomain) -> None:
     domain = new_domain_on(inline_output_bytes=1024)
     task_id = _fill(domain)
     assert all(not any(one.encrypted.values()) for one in count_use(domain.db))
@@ -167,7 +167,7 @@ def test_rotation_seals_what_was_stored_before_there_were_keys(new_domain_on: Ne
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_rotation_passes_over_damaged_rows_and_seals_those_behind_them(new_domain: NewDomain, batch: int) -> None:
+def test_rotation_skips_damaged_rows_and_encrypts_the_others(new_domain: NewDomain, batch: int) -> None:
     domain = new_domain()
     claims = [domain.running(input={"text": f"open {number}"}) for number in range(4)]
     with domain.db.write() as session:
@@ -198,7 +198,7 @@ def test_use_names_the_keys_that_are_not_here(sealed: tuple[Domain, str], new_do
         (f"{OLD},{OLD}", "the id 'old' is repeated"),
     ],
 )
-def test_keys_that_cannot_be_used_are_refused_without_being_told(keys: str, complaint: str) -> None:
+def test_unusable_keys_are_refused_without_being_shown(keys: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as refused:
         Keyring.parse(keys)
     assert "AAAA" not in str(refused.value)
@@ -210,7 +210,7 @@ def test_the_files_of_a_database_hold_no_key(sealed: tuple[Domain, str], tmp_pat
     assert OLD.partition(":")[2] not in repr(domain.settings)
 
 
-def test_rotation_forgets_what_is_kept_under_a_key_that_is_gone_and_seals_the_rest(
+def test_rotation_discards_redactions_of_a_removed_key_and_encrypts_the_others(
     new_domain_on: NewDomain, sealed: tuple[Domain, str]
 ) -> None:
     domain, task_id = sealed
@@ -228,7 +228,7 @@ def test_rotation_forgets_what_is_kept_under_a_key_that_is_gone_and_seals_the_re
     _check_readable(new_domain_on(encryption_keys=NEW), task_id)
 
 
-def test_rotation_ends_at_a_value_that_cannot_be_opened_nor_made_again(
+def test_rotation_stops_at_a_value_that_cannot_be_decrypted(
     new_domain_on: NewDomain, sealed: tuple[Domain, str]
 ) -> None:
     with pytest.raises(KeyMissing):

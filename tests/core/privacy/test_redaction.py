@@ -130,7 +130,7 @@ def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
     }
 
 
-def test_when_there_are_more_secret_values_than_are_looked_for_everything_is_hidden() -> None:
+def test_with_too_many_secret_values_everything_is_hidden() -> None:
     rules = Rules(names=frozenset({"password"}), most_values=2).with_secrets_of(
         {"password": ["first1", "second", "third3"]}
     )
@@ -144,7 +144,7 @@ def test_when_there_are_more_secret_values_than_are_looked_for_everything_is_hid
     assert redact_fields({"message": "third3", "result": 5}, rules) == {"message": "[redacted:secret]", "result": None}
 
 
-def test_deep_nesting_is_no_trouble() -> None:
+def test_deep_nesting_is_redacted() -> None:
     value: Any = {"password": "x"}
     for _ in range(200):
         value = [value]
@@ -204,7 +204,7 @@ print(fingerprint(Rules(frozenset({"password"})).with_secrets_of({"password": %r
 
 
 @pytest.mark.long
-def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_and_process_they_are_found() -> None:
+def test_equal_secrets_have_one_fingerprint_in_every_order_and_process() -> None:
     rules = Rules(frozenset({"password"}))
     texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]
     fingerprints = {fingerprint(rules.with_secrets_of({"password": text})) for text in texts}

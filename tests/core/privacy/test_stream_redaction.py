@@ -19,7 +19,7 @@ TEXT = (
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=80))
-def test_wherever_the_pieces_end_readers_get_what_the_whole_text_would_give_them(sizes: list[int]) -> None:
+def test_the_redaction_of_a_stream_does_not_depend_on_its_pieces(sizes: list[int]) -> None:
     stream, shown, place = TextStream(RULES), "", 0
     for size in sizes * len(TEXT):
         shown += stream.feed(TEXT[place : place + size])
@@ -65,7 +65,7 @@ def test_a_secret_value_is_found_wherever_it_is_cut_also_when_it_repeats_its_own
         assert "".join([*shown, stream.finish()]) == "abcabc" + value[:40] + "[redacted:secret]ab"
 
 
-def test_a_token_whose_kind_is_told_by_one_of_several_letters_is_not_shown_by_halves() -> None:
+def test_a_token_with_alternative_prefix_letters_is_never_shown_in_part() -> None:
     stream = TextStream(Rules())
     assert (
         stream.feed("use xox" + "b") + stream.feed("-123456789012-abcdef") + stream.finish() == "use [redacted:token]"
@@ -80,6 +80,6 @@ def test_a_long_word_that_waits_is_shown_whole_in_the_end() -> None:
         assert "".join([*shown, stream.finish()]) == redact_text(text, Rules())
 
 
-def test_nothing_is_streamed_of_a_task_with_more_secret_values_than_are_looked_for() -> None:
+def test_a_task_with_too_many_secret_values_streams_no_text() -> None:
     stream = TextStream(Rules(mute=True))
     assert stream.feed("anything") + stream.finish() == ""

@@ -75,7 +75,7 @@ def test_no_repetition_of_the_beginning_of_a_secret_is_slow(pattern: Pattern) ->
     "unit",
     ["authorization=", "token=", "SG.", "-----BEGIN PRIVATE KEY-----", "eyJ.", "a@b.", "bearer =", "4111 1111 "],
 )
-def test_what_comes_in_one_piece_costs_what_it_is_long(unit: str) -> None:
+def test_one_long_piece_takes_linear_time(unit: str) -> None:
     text = partial(repeated, unit, "-----END PRIVATE KEY-----, \x01")
     check_scaling(lambda text: redact_text(text, RULES), text, 12_000)
     check_scaling(in_pieces(1 << 20), text, 12_000)
@@ -85,12 +85,12 @@ def test_what_comes_in_one_piece_costs_what_it_is_long(unit: str) -> None:
     ("start", "unit"),
     [("", "token="), ("-----BEGIN PRIVATE KEY-----", "MII\n"), ("sk-", "a"), ("://u:", "p"), ("x" * 9, " plain text")],
 )
-def test_what_is_held_back_costs_no_more_for_coming_in_small_pieces(start: str, unit: str) -> None:
+def test_text_that_is_held_back_takes_linear_time_in_small_pieces(start: str, unit: str) -> None:
     check_scaling(in_pieces(2), lambda size: start + repeated(unit, "", size), 1_900)
 
 
 @pytest.mark.parametrize("unit", ["sk-achf_", "gho_token", "a", "%", "token=\u00e9"])
-def test_a_word_that_is_too_long_to_hold_costs_what_it_is_long_character_by_character(unit: str) -> None:
+def test_a_word_that_is_too_long_to_hold_takes_linear_time_by_characters(unit: str) -> None:
     check_scaling(in_pieces(1), partial(repeated, unit, "\n"), 6_000)
 
 

@@ -138,7 +138,7 @@ def test_what_is_hidden_because_of_an_input_is_hidden_without_showing_the_input(
     assert [task["message"] for task in _read(domain)["tasks"]] == ["done with [redacted:secret]"] * 2
 
 
-def test_inputs_are_read_as_what_they_were_before_they_were_sealed(new_domain: NewDomain) -> None:
+def test_inputs_are_decrypted_before_their_secrets_are_searched(new_domain: NewDomain) -> None:
     domain = new_domain(encryption_keys="one:" + "A" * 43 + "=")
     claim = domain.running(input={"password": "s3cret-word"})
     domain.runs.fail(claim, {**ERROR, "message": "s3cret-word was refused"})

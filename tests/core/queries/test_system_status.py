@@ -105,7 +105,7 @@ def test_no_more_is_counted_than_was_asked_for(domain: Domain) -> None:
     assert (_count(domain, 5)["SUBMITTED"], _look(domain, 5).waiting) == (5, 5)
 
 
-def test_workers_are_counted_that_said_of_late_that_they_live(domain: Domain) -> None:
+def test_workers_with_a_recent_registration_are_counted(domain: Domain) -> None:
     assert _look(domain).workers == 0
     announce(domain.db, "one", ["echo"], interval=100)
     announce(domain.db, "two", [], interval=100)
@@ -125,7 +125,7 @@ def test_the_lag_of_beat_is_that_of_the_first_undecided_slot(domain: Domain) -> 
     assert _look(domain).beat_lag == 0.0
 
 
-def test_metrics_leave_out_what_could_not_be_read(domain: Domain) -> None:
+def test_unreadable_figures_are_missing_in_the_metrics(domain: Domain) -> None:
     domain.submit()
     samples = _samples(domain)
     assert (samples["swallowtail_database_readable"], samples["swallowtail_tasksSUBMITTED"]) == (1, 1)
@@ -172,7 +172,7 @@ def test_the_broker_is_read_also_while_the_database_is_down(domain: Domain, monk
     assert domain.rt.relay.depth == 7
 
 
-def test_what_becomes_of_tasks_and_steps_is_counted_once_it_is_committed(domain: Domain) -> None:
+def test_outcomes_of_tasks_and_steps_are_counted_after_the_commit(domain: Domain) -> None:
     def counted() -> tuple[float, float, float]:
         retries: float = STEP_RETRIES._value.get()
         steps: float = STEP_SECONDS.labels("completed")._sum.get()

@@ -30,7 +30,7 @@ def missed(*times: str) -> list[tuple[str, str, str]]:
     return [(time, "skipped", "missed") for time in times]
 
 
-def test_a_due_slot_becomes_one_task_with_its_wish_and_its_event(bench: Bench) -> None:
+def test_a_due_slot_becomes_one_task_with_its_outbox_entry_and_event(bench: Bench) -> None:
     plan = bench.add("08:00:00", name="Morning", interval_seconds=60)["id"]
 
     assert bench.fire("08:00:59") == 0
@@ -53,7 +53,7 @@ def test_a_due_slot_becomes_one_task_with_its_wish_and_its_event(bench: Bench) -
     assert (view["last_slot_at"], view["next_slot_at"]) == ("2026-06-01T08:01:00.000Z", "2026-06-01T08:02:00.000Z")
 
 
-def test_the_clock_of_the_database_decides_when_no_other_is_given(bench: Bench) -> None:
+def test_the_clock_of_the_database_decides_by_default(bench: Bench) -> None:
     plan = bench.add("08:00:00", cron="0 0 1 1 *")["id"]
     with bench.runtime.db.write() as session:
         session.execute(update(Schedule).values(next_slot_at=moment("2020-01-01T00:00:00+00:00")))
@@ -70,7 +70,7 @@ def test_a_one_off_fires_once_and_is_done(bench: Bench) -> None:
     assert bench.schedule(plan)["next_slot_at"] is None
 
 
-def test_slots_seen_a_little_late_all_fire_whatever_the_policy(bench: Bench) -> None:
+def test_slightly_late_slots_all_fire_under_every_policy(bench: Bench) -> None:
     plans = [
         bench.add("08:00:00", name=policy, interval_seconds=20, catch_up=policy)["id"]
         for policy in ("skip", "latest", "all")
@@ -90,9 +90,7 @@ def test_slots_seen_a_little_late_all_fire_whatever_the_policy(bench: Bench) -> 
         ("all", fired("08:10:00", "08:20:00", "08:30:00")),
     ],
 )
-def test_what_was_missed_is_made_up_for_by_policy(
-    bench: Bench, policy: str, expected: list[tuple[str, str, str]]
-) -> None:
+def test_missed_slots_are_caught_up_by_policy(bench: Bench, policy: str, expected: list[tuple[str, str, str]]) -> None:
     plan = bench.add("08:00:00", interval_seconds=600, catch_up=policy)["id"]
 
     bench.fire("08:39:00")
@@ -111,7 +109,7 @@ def test_latest_makes_up_for_nothing_when_a_slot_is_on_time(bench: Bench) -> Non
     assert bench.slots(plan) == [*missed("08:10:00"), *fired("08:20:00")]
 
 
-def test_catching_up_is_bounded_and_says_that_there_was_more(bench: Bench) -> None:
+def test_catching_up_is_limited_and_reports_the_rest(bench: Bench) -> None:
     plan = bench.add("08:00:00", cron="*/10 * * * *", catch_up="all")["id"]
     other = bench.add("08:00:00", name="other", cron="*/10 * * * *", catch_up="skip")["id"]
 

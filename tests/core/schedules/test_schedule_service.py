@@ -54,7 +54,7 @@ def test_an_interval_counts_from_its_creation_and_a_one_off_is_its_moment(bench:
     assert (once["timing"], once["next_slot_at"]) == ("once", "2026-06-01T10:00:00.000Z")
 
 
-def test_without_a_moment_given_the_clock_of_the_database_counts(bench: Bench) -> None:
+def test_without_an_explicit_time_the_clock_of_the_database_counts(bench: Bench) -> None:
     new = NewSchedule(name="plan", kind="echo", input={"message": "x"}, interval_seconds=3600)
 
     view = schedule_service.add_schedule(bench.runtime, "demo", new)
@@ -98,7 +98,7 @@ def test_without_a_moment_given_the_clock_of_the_database_counts(bench: Bench) -
         ({"interval_seconds": 5, "instance_id": "nobody"}, "instance_id"),
     ],
 )
-def test_what_cannot_work_is_refused_by_field_and_nothing_is_stored(
+def test_an_invalid_schedule_is_refused_by_field_and_nothing_is_stored(
     bench: Bench, fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises((InvalidInput, NotFound)) as refused:
@@ -109,7 +109,7 @@ def test_what_cannot_work_is_refused_by_field_and_nothing_is_stored(
         assert list_schedules(session, "demo", limit=10) == ([], None)
 
 
-def test_a_name_is_given_once_in_an_instance(bench: Bench) -> None:
+def test_a_name_is_unique_in_an_instance(bench: Bench) -> None:
     bench.add("08:00:00", name="plan", interval_seconds=5)
 
     with pytest.raises(Conflict) as refused:
@@ -117,7 +117,7 @@ def test_a_name_is_given_once_in_an_instance(bench: Bench) -> None:
     assert refused.value.field == "name"
 
 
-def test_slots_of_a_pause_are_gone_and_the_rhythm_stays(bench: Bench) -> None:
+def test_slots_during_a_pause_do_not_fire_and_later_ones_are_unchanged(bench: Bench) -> None:
     plan = bench.add("08:00:00", interval_seconds=60, catch_up="all")["id"]
     bench.fire("08:01:00")
 

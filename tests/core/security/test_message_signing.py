@@ -17,7 +17,7 @@ def make(key: str = KEY, previous: str = "", *, strict: bool = True) -> MessageS
     return MessageSigner(make_settings(secret_key=key, secret_key_previous=previous), is_strict=strict)
 
 
-def test_what_one_of_us_sent_arrives_as_it_was() -> None:
+def test_a_signed_message_arrives_unchanged() -> None:
     sent = make().wrap("channel", b'{"a":1}')
     assert sent.startswith(b"~")
     assert make().unwrap("channel", sent) == b'{"a":1}'

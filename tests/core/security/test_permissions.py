@@ -59,7 +59,7 @@ def test_a_role_allows_what_it_should_and_no_more(runtime: Runtime, role: Role, 
 
 
 @pytest.mark.parametrize("instance_id", ["theirs", "nowhere"])
-def test_what_one_is_no_member_of_looks_as_if_it_were_not_there(runtime: Runtime, instance_id: str) -> None:
+def test_an_instance_is_not_found_by_non_members(runtime: Runtime, instance_id: str) -> None:
     with runtime.db.read() as session, pytest.raises(NotFound, match="there is no such instance"):
         require(session, USER, Act.READ, instance_id)
 
@@ -118,7 +118,7 @@ def test_a_front_end_reads_its_instance_and_nothing_else(runtime: Runtime) -> No
     [(SYSTEM, ["mine", "theirs"]), (USER, ["mine"]), (FRONT_END, ["mine"])],
     ids=lambda x: str(x)[:20],
 )
-def test_lists_hold_what_one_may_read(runtime: Runtime, actor: Actor, seen: list[str]) -> None:
+def test_lists_contain_only_readable_objects(runtime: Runtime, actor: Actor, seen: list[str]) -> None:
     join(runtime, Role.VIEWER)
     with runtime.db.read() as session:
         entry_rows = session.scalars(select(Instance.id).where(visible(actor)).order_by(Instance.id)).all()

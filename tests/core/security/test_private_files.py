@@ -64,7 +64,7 @@ def test_a_new_directory_is_private_with_all_in_it(tmp_path: Path, umask: int) -
     assert set(status.values()) == {"0o600"}
 
 
-def test_what_was_open_to_others_is_closed(tmp_path: Path, umask: int) -> None:
+def test_existing_files_become_private(tmp_path: Path, umask: int) -> None:
     var = tmp_path / "var"
     (var / "metrics" / "127.0.0.1-8000").mkdir(parents=True)
     for name in ("swallowtail.db", "redis.conf", "redis.url", "redis.lock", "up.lock", "web.log", "metrics/a.db"):
@@ -76,7 +76,7 @@ def test_what_was_open_to_others_is_closed(tmp_path: Path, umask: int) -> None:
     assert are_private(var), modes(var)
 
 
-def test_a_database_elsewhere_is_made_private_and_one_that_is_there_keeps_its_mode(tmp_path: Path, umask: int) -> None:
+def test_a_new_external_database_is_private_and_an_existing_one_keeps_its_mode(tmp_path: Path, umask: int) -> None:
     for name in ("new.db", "known.db"):
         file = tmp_path / name
         if name == "known.db":
@@ -113,7 +113,7 @@ connection.close()"""
         database.dispose()
 
 
-def test_what_a_link_leads_to_is_left_as_it_is_and_told(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_unchanged_and_reported(tmp_path: Path) -> None:
     outside = tmp_path / "outside.db"
     outside.touch()
     var = tmp_path / "var"
@@ -128,7 +128,7 @@ def test_what_a_link_leads_to_is_left_as_it_is_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "swallowtail.db", "redis.sock"])
-def test_what_belongs_to_another_user_is_told_whatever_its_mode_is(
+def test_a_file_of_another_user_is_reported_with_any_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     tmp_path.chmod(0o700)
@@ -145,7 +145,7 @@ def test_what_belongs_to_another_user_is_told_whatever_its_mode_is(
     assert open_private(tmp_path) == [problems]
 
 
-def test_a_directory_of_everybody_stays_as_it_is_and_the_start_says_so(tmp_path: Path) -> None:
+def test_a_world_writable_directory_is_unchanged_and_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with capture_logs() as logs:
         Database(make_settings(var_dir=tmp_path)).dispose()
@@ -154,7 +154,7 @@ def test_a_directory_of_everybody_stays_as_it_is_and_the_start_says_so(tmp_path:
     assert "SWALLOWTAIL_VAR_DIR" in logs[0]["reason"]
 
 
-def test_what_cannot_be_closed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_made_private_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
 
     def refuse(*_: object, **__: object) -> None:
@@ -184,7 +184,7 @@ def test_the_embedded_server_and_its_files_are_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file", "file/var"])
-def test_a_directory_that_cannot_be_one_is_said_at_once(tmp_path: Path, place: str) -> None:
+def test_an_impossible_directory_is_reported_at_once(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"^SWALLOWTAIL_VAR_DIR: .* cannot be created"):
         Database(make_settings(var_dir=tmp_path / place))

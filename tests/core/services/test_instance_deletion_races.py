@@ -111,7 +111,7 @@ def audited(domain: Domain) -> list[str]:
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_what_was_checked_before_the_end_is_refused_after_it(
+def test_a_write_checked_before_the_deletion_is_refused_after_it(
     writer: Domain, remover: Domain, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before_next_commit(monkeypatch, lambda: remove(remover))
@@ -124,7 +124,7 @@ def test_what_was_checked_before_the_end_is_refused_after_it(
 
 @pytest.mark.parametrize("caller", [SYSTEM_CALLER, OLGA], ids=["system", "owner"])
 @pytest.mark.parametrize("what", sorted(WRITES.keys() - {"a member"}))
-def test_what_has_seen_the_instance_and_comes_too_late_is_refused(
+def test_a_late_write_of_a_process_that_read_the_instance_is_refused(
     there: tuple[Domain, Domain], what: str, caller: Caller
 ) -> None:
     writer, remover = there
@@ -147,7 +147,7 @@ def test_the_end_waits_for_a_change_of_members_that_was_checked(there: tuple[Dom
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_what_waits_for_the_end_to_be_committed_is_refused(there: tuple[Domain, Domain], what: str) -> None:
+def test_a_write_that_waits_for_the_deletion_is_refused(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
     # The first transaction of the deletion removes members other than the caller.
     late = ThreadedAct(lambda: WRITES[what](writer.rt.by(OLGA)))
@@ -165,7 +165,7 @@ def keep_owner(domain: Domain) -> None:
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_what_is_committed_while_the_end_waits_goes_with_the_rest(there: tuple[Domain, Domain], what: str) -> None:
+def test_a_write_committed_while_the_deletion_waits_is_deleted_too(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
     end = ThreadedAct(lambda: remove(remover))
     before_commit_of(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))

@@ -135,7 +135,7 @@ def test_a_disabled_superuser_changes_nothing_any_more(
         what(domain.rt.by(Caller(ANN, "rest")))
 
 
-def test_a_superuser_who_was_made_ordinary_meanwhile_keeps_no_users(
+def test_a_superuser_who_was_demoted_meanwhile_cannot_manage_users(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before_next_commit(monkeypatch, lambda: set_superuser(domain.rt, "ann", is_superuser=False))
@@ -143,7 +143,7 @@ def test_a_superuser_who_was_made_ordinary_meanwhile_keeps_no_users(
         disable_user(domain.rt.by(Caller(ANN, "rest")), "max")
 
 
-def test_a_superuser_who_was_made_ordinary_is_held_to_the_limit_of_instances(new_domain_on: NewDomain) -> None:
+def test_a_demoted_superuser_is_limited_in_instances(new_domain_on: NewDomain) -> None:
     """Stale permission: the limit was applied to the actor of the request, not to the user as in the transaction."""
     domain = new_domain_on(max_user_instances=0)
     with domain.db.write() as session:

@@ -57,7 +57,7 @@ def test_a_submission_fills_in_defaults_and_limits(agents: Domain) -> None:
     assert (row.soft_time_limit, row.hard_time_limit, row.expires_at, row.submitted_by) == (5.0, 9.0, None, "api")
 
 
-def test_what_is_given_wins_over_defaults(agents: Domain) -> None:
+def test_explicit_values_take_precedence_over_defaults(agents: Domain) -> None:
     outcome = _submit(agents, {"topic": "Tea", "tone": "bold"}, title="  Mine ", expires_in=60, submitted_by="cli")
     assert (outcome.task["title"], outcome.task["input"]["tone"]) == ("Mine", "bold")
     assert outcome.task["submitted_by"] == "cli"
@@ -226,7 +226,7 @@ def test_cancels_and_retries_return_the_number_of_their_event(agents: Domain) ->
 @pytest.mark.parametrize(
     "task_id", ["", "x", None, 5, "{" + ANONYMOUS + "}", ANONYMOUS.replace("-", ""), ANONYMOUS + "\n"]
 )
-def test_a_task_id_that_is_none_is_refused(agents: Domain, task_id: Any) -> None:
+def test_an_invalid_task_id_is_refused(agents: Domain, task_id: Any) -> None:
     for act in (task_service.cancel, task_service.retry):
         with pytest.raises(InvalidInput) as refused:
             act(agents.rt, task_id)
@@ -241,7 +241,7 @@ def test_a_task_id_of_nothing_is_not_found(agents: Domain) -> None:
 
 
 @pytest.mark.parametrize("step", ["", "a\nb", "\x00", "x" * 201, 5, "unknown"])
-def test_a_step_to_retry_from_must_be_one(agents: Domain, step: Any) -> None:
+def test_a_retry_starts_only_from_an_existing_step(agents: Domain, step: Any) -> None:
     claim = agents.running()
     agents.perform(claim, "a")
     agents.runs.fail(claim, ERROR)

@@ -77,7 +77,7 @@ def subscribe_while_expelled(s: MonitoredInstance) -> list[str]:
     return results + s.story("page")
 
 
-def test_nothing_begins_for_a_client_that_is_being_cut_off(s: MonitoredInstance) -> None:
+def test_a_client_that_is_being_disconnected_starts_nothing(s: MonitoredInstance) -> None:
     assert subscribe_while_expelled(s) == ["subscribed", "reset revoked", "expelled: revoked"]
 
 

@@ -127,7 +127,7 @@ def test_a_drop_during_a_subscription_leaves_no_cursor(deployment: Deployment) -
 
 
 @pytest.mark.long
-def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> None:
+def test_control_keeping_departed_clients_is_caught(deployment: Deployment) -> None:
     assert drop_while_subscribing(deployment, ForgetfulHub) > 0
 
 
@@ -199,7 +199,7 @@ def test_retention_during_a_replay_is_a_reset_and_never_a_silent_gap(deployment:
     assert set(resets) <= {"too_old", "lag"}
 
 
-def test_control_stepping_over_what_was_pruned_is_caught(deployment: Deployment) -> None:
+def test_control_skipping_pruned_events_is_caught(deployment: Deployment) -> None:
     with silent_skips():
         faults, _ = prune_during_replay(deployment)
     assert any("after" in fault for fault in faults)

@@ -23,7 +23,7 @@ def keyless(new_deployment: NewDeployment, tmp_path: Path) -> Deployment:
 
 
 @pytest.mark.long
-def test_personal_tokens_let_in_and_what_a_key_of_ours_would_have_signed_does_not(keyless: Deployment) -> None:
+def test_without_a_key_personal_tokens_work_and_signed_tokens_do_not(keyless: Deployment) -> None:
     web = keyless.start_web()
     author = Author(keyless)
     token = Tenants(keyless).add("vera", "viewer", author.instance_id)

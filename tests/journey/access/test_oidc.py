@@ -55,7 +55,7 @@ def travel(browser: httpx2.Client, following: str = "/") -> httpx2.Response:
     return browser.get(back.headers["Location"])
 
 
-def test_whom_the_provider_vouches_for_is_signed_in(
+def test_a_user_of_the_provider_is_signed_in(
     browser: httpx2.Client, provider: OidcProvider, deployment: Deployment
 ) -> None:
     assert 'id="provider"' in browser.get("/login").text
@@ -121,7 +121,7 @@ def test_an_answer_to_another_request_signs_no_user_in(
     assert browser.get(back).status_code == 401
 
 
-def test_who_is_not_known_here_becomes_so_only_where_it_is_set(
+def test_an_unknown_user_is_created_only_with_provisioning(
     deployment: Deployment, provider: OidcProvider, browser: httpx2.Client, redis_binary: RedisBinary
 ) -> None:
     env = {"auth": "required", **CHEAP, **provider.settings()}

@@ -26,7 +26,7 @@ def read_refused(deployment: Deployment) -> list[AuditEntry]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewDeployment, mode: str) -> None:
+def test_a_refusal_over_socket_io_is_audited_once(new_deployment: NewDeployment, mode: str) -> None:
     deployment = new_deployment(env={**GUARDED, **MODES[mode]})
     web = deployment.start_web()
     author, other = Author(deployment), Author(deployment)

@@ -18,7 +18,7 @@ def _env(mode: str) -> dict[str, object]:
 
 
 @every_mode
-def test_clients_are_let_in_by_their_token_and_watch_what_is_theirs(new_deployment: NewDeployment, mode: str) -> None:
+def test_clients_authenticate_and_subscribe_to_their_instances(new_deployment: NewDeployment, mode: str) -> None:
     deployment = new_deployment(env=_env(mode))
     web = deployment.start_web()
     author, other = Author(deployment), Author(deployment)
@@ -59,7 +59,7 @@ def await_reset(client: Recorder, reset: Wire) -> None:
 
 @pytest.mark.long
 @every_mode
-def test_what_is_no_longer_theirs_is_cut_off_in_every_process(new_deployment: NewDeployment, mode: str) -> None:
+def test_revoked_access_ends_in_every_process(new_deployment: NewDeployment, mode: str) -> None:
     deployment = new_deployment(env=_env(mode))
     webs = [deployment.start_web(), deployment.start_web()]
     author, second = Author(deployment), Author(deployment)

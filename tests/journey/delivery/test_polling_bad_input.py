@@ -81,7 +81,7 @@ def test_it_is_refused_and_the_session_goes_on(
     "packet", [b'42["subscribe_instance",{"instance_id":"a\x00"}]', b"42{", b"42{}", b"4", b"4abc"]
 )
 @pytest.mark.journey
-def test_what_is_no_packet_of_socketio_is_answered_and_ends_the_session(session: Session, packet: bytes) -> None:
+def test_an_invalid_socketio_packet_is_answered_and_ends_the_session(session: Session, packet: bytes) -> None:
     session.send(packet)
     assert session.read()["error"]["code"] == "invalid_input"
     assert session.post(b"3").status_code == 400
@@ -91,7 +91,7 @@ def test_what_is_no_packet_of_socketio_is_answered_and_ends_the_session(session:
     "packet", [b"9", b"\xff", b"4" + b"a" * 2_000_000], ids=["unknown", "no text", "above the frame limit"]
 )
 @pytest.mark.journey
-def test_what_is_no_packet_is_answered_and_ends_only_its_session(
+def test_an_invalid_packet_is_answered_and_ends_only_its_session(
     shared_deployment: Deployment, session: Session, packet: bytes
 ) -> None:
     with httpx2.Client(base_url=shared_deployment.webs[0].url, timeout=60) as http:

@@ -207,7 +207,7 @@ def test_an_idle_room_receives_its_head(author: Author, url: str) -> None:
         assert (client.count("head"), client.events()) == (received, [])
 
 
-def test_another_epoch_resets_the_watchers(author: Author, url: str) -> None:
+def test_another_epoch_resets_subscribed_clients(author: Author, url: str) -> None:
     author.play()
     with ResumingRecorder(url) as client:
         client.follow(author.instance_id)

@@ -94,7 +94,7 @@ def test_bad_input_is_refused_by_name_and_the_connection_stays_up(author: Author
     assert "Traceback" not in author.deployment.webs[0].log_text()
 
 
-def test_what_does_not_exist_is_refused_alike(author: Author, url: str) -> None:
+def test_all_missing_objects_are_refused_alike(author: Author, url: str) -> None:
     with Recorder(url) as client:
         for event, payload in (
             ("subscribe_instance", {"instance_id": "nobody"}),
@@ -141,7 +141,7 @@ BEYOND = [
 ]
 
 
-def test_what_is_no_packet_is_refused_and_ends_its_connection_only(author: Author, url: str) -> None:
+def test_an_invalid_packet_is_refused_and_ends_only_its_connection(author: Author, url: str) -> None:
     bystander = connect_raw(url)
     for text in UNREADABLE:
         raw = connect_raw(url)
@@ -168,7 +168,7 @@ def test_packets_beyond_a_limit_are_refused_and_the_connection_stays_up(author: 
     assert_goes_on(raw, author)
 
 
-def test_before_a_client_has_joined_it_may_say_little_at_once(author: Author, url: str) -> None:
+def test_before_a_client_has_joined_its_messages_must_be_small(author: Author, url: str) -> None:
     raw = websocket.create_connection(url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket", timeout=60)
     assert read_text(raw).startswith("0{")
     raw.send('40{"token":"' + "a" * 20_000 + '"}')

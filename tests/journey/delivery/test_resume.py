@@ -99,9 +99,7 @@ def test_both_processes_send_the_same_to_old_and_new_clients(author: Author, pai
         assert_complete(new, author)
 
 
-def test_subscribing_and_unsubscribing_in_quick_succession_ends_as_the_last_word_says(
-    author: Author, pair: Deployment
-) -> None:
+def test_the_last_of_many_quick_subscriptions_and_unsubscriptions_counts(author: Author, pair: Deployment) -> None:
     instance = {"instance_id": author.instance_id}
     with Recorder(pair.webs[0].url) as client, BusyAuthor(author):
         for _ in range(50):

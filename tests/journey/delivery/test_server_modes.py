@@ -145,7 +145,7 @@ def test_it_logs_the_port_that_it_chose(deployment: Deployment, mode: str) -> No
     assert program.terminate() == 0
 
 
-def test_a_port_that_is_taken_is_said_to_be(deployment: Deployment) -> None:
+def test_a_port_in_use_is_reported(deployment: Deployment) -> None:
     web = deployment.start_web()
     program = deployment.command("second", ["-m", "swallowtail.app.wsgi"], env={"port": web.port})
     assert program.wait() == 1

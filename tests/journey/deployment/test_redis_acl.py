@@ -87,7 +87,7 @@ FORBIDDEN: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def test_nobody_may_do_what_is_not_theirs(guarded: tuple[Deployment, GuardedRedis]) -> None:
+def test_each_redis_user_can_do_only_its_own_work(guarded: tuple[Deployment, GuardedRedis]) -> None:
     _, server = guarded
     assert [(name, command) for name, command in FORBIDDEN if not refused(server, name, *command)] == []
     assert not refused(server, "emitter", "PUBLISH", "flask-socketio", "{}")

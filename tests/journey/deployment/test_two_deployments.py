@@ -15,9 +15,7 @@ TASKS = 4
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [0, 3])
-def test_two_deployments_on_one_redis_keep_to_themselves(
-    new_deployment: Callable[..., Deployment], number: int
-) -> None:
+def test_two_deployments_on_one_redis_do_not_interfere(new_deployment: Callable[..., Deployment], number: int) -> None:
     first = new_deployment(env={"queue": "swallowtail"}, tcp=True)
     second = new_deployment(env={"queue": "swallowtail", "redis_url": f"{first.redis.url.rpartition('/')[0]}/{number}"})
     # The tests copy one template; a deployment of its own has an identity of its own.

@@ -196,7 +196,7 @@ def test_nothing_outlives_a_killed_parent(new_deployment: NewDeployment) -> None
     assert count(web, "swallowtail_clients") == 0
 
 
-def test_long_polling_is_refused_and_not_left_to_luck(new_deployment: NewDeployment) -> None:
+def test_long_polling_is_refused_with_several_processes(new_deployment: NewDeployment) -> None:
     web = start(new_deployment())
     for _ in range(6):
         answer = httpx2.get(f"{web.url}/socket.io/?EIO=4&transport=polling", timeout=30)
@@ -219,7 +219,7 @@ def test_the_port_may_be_chosen_by_the_system(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize("first", ["1", "2"])
-def test_an_address_that_is_taken_is_said_to_be(deployment: Deployment, first: str) -> None:
+def test_an_address_in_use_is_reported(deployment: Deployment, first: str) -> None:
     web = deployment.start_web(env={"processes": first})
     for number, processes in enumerate(("1", "2")):
         program = deployment.command(

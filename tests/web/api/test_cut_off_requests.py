@@ -58,7 +58,7 @@ def test_a_post_that_is_cut_off_at_any_statement_is_answered_and_done_once(web_a
     assert expect_json(web_app.get("/instances/acme"))["seq"] == number, "each was stored once"
 
 
-def test_what_may_have_been_stored_is_not_done_again(web_app: WebApp) -> None:
+def test_a_request_that_may_have_been_stored_is_not_repeated(web_app: WebApp) -> None:
     breaker = Breaker(web_app)
     done: list[str] = []
 

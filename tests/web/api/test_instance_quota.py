@@ -79,7 +79,7 @@ def test_with_zero_only_superusers_create_any(open_web_app: Open) -> None:
     expect_json(web_app.post("/instances", {"name": "One"}, **as_user(web_app, "boss")), 201)
 
 
-def test_those_that_come_at_once_are_counted_too(open_web_app: Open) -> None:
+def test_concurrent_creations_are_counted_too(open_web_app: Open) -> None:
     web_app = open_web_app(3)
     user_id = users.create_user(web_app.rt, "cat", PASSWORD)["id"]
     acting: Runtime = web_app.rt.by(Caller(Actor("user", user_id, "cat", user_id=user_id), "rest"))

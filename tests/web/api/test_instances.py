@@ -24,7 +24,7 @@ def test_an_instance_without_an_id_gets_one(web_app: WebApp) -> None:
     assert expect_json(web_app.get(f"/instances/{first['id']}")) == first
 
 
-def test_an_id_is_given_once(web_app: WebApp) -> None:
+def test_an_id_is_unique(web_app: WebApp) -> None:
     expect_problem(web_app.post("/instances", {"name": "Again", "id": "acme"}), 409, "conflict", "id")
 
 

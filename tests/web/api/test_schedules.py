@@ -107,7 +107,7 @@ def test_slots_have_their_outcomes(web_app: WebApp) -> None:
     assert expect_json(web_app.get(f"/tasks/{slots[0]['task_id']}"))["status"] == "SUBMITTED"
 
 
-def test_a_name_is_given_once_in_an_instance(web_app: WebApp) -> None:
+def test_a_name_is_unique_in_an_instance(web_app: WebApp) -> None:
     _add(web_app)
     expect_problem(web_app.post("/instances/acme/schedules", DAILY), 409, "conflict", "name")
 
@@ -154,7 +154,7 @@ def test_a_bad_schedule_is_refused_by_field(web_app: WebApp, change: dict[str, o
     assert expect_json(web_app.get("/instances/acme/schedules"))["items"] == []
 
 
-def test_what_is_not_there_is_not_found(web_app: WebApp) -> None:
+def test_a_missing_object_is_not_found(web_app: WebApp) -> None:
     expect_problem(web_app.post("/instances/nobody/schedules", DAILY), 404, "not_found", "instance_id")
     unknown = uuid.uuid4()
     for response in (web_app.get(f"/schedules/{unknown}/slots"), web_app.post(f"/schedules/{unknown}/pause")):

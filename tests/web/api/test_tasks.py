@@ -84,14 +84,14 @@ def test_a_submission_to_an_unknown_instance_is_not_found(web_app: WebApp) -> No
 
 
 @pytest.mark.parametrize("path", ["", "/steps"])
-def test_what_is_not_there_cannot_be_read(web_app: WebApp, path: str) -> None:
+def test_a_missing_task_cannot_be_read(web_app: WebApp, path: str) -> None:
     expect_problem(web_app.get(f"/tasks/{uuid.uuid4()}{path}"), 404, "not_found", "task_id")
     for wrong in ("7", "%00", "x" * 300, "%F0%9F%90%A6"):
         expect_problem(web_app.get(f"/tasks/{wrong}{path}"), 422, "invalid_input", "task_id")
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry"])
-def test_what_is_not_there_cannot_be_changed(web_app: WebApp, action: str) -> None:
+def test_a_missing_task_cannot_be_changed(web_app: WebApp, action: str) -> None:
     expect_problem(web_app.post(f"/tasks/{uuid.uuid4()}/{action}"), 404, "not_found", "task_id")
     expect_problem(web_app.post(f"/tasks/7/{action}"), 422, "invalid_input", "task_id")
 
@@ -123,7 +123,7 @@ def test_a_task_that_has_not_begun_is_cancelled_at_once(web_app: WebApp) -> None
     assert again == body
 
 
-def test_a_running_task_is_asked_to_stop(web_app: WebApp) -> None:
+def test_a_cancel_request_reaches_a_running_task(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(task_id, 1, "hand")
     body = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))

@@ -9,7 +9,7 @@ from tests.web.app_fixture import WebApp, expect_json
 
 
 @pytest.mark.parametrize("stored", ["{", "5", '{"$sealed":"old:AAAA"}'])
-def test_every_answer_goes_on_past_a_row_that_cannot_be_read(web_app: WebApp, stored: str) -> None:
+def test_every_response_continues_after_an_unreadable_row(web_app: WebApp, stored: str) -> None:
     bad, good = (web_app.submit()["task"]["id"] for _ in range(2))
     for task_id in (bad, good):
         web_app.perform(task_id, fail=True)

@@ -65,7 +65,7 @@ def test_the_sweep_notices_what_reads_and_sorts_whole_tables(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", Base.metadata.tables)
-def test_what_goes_with_a_deleted_row_is_found_by_an_index(name: str) -> None:
+def test_rows_that_refer_to_a_deleted_row_are_found_by_an_index(name: str) -> None:
     table = Base.metadata.tables[name]
     unique = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
     parts: list[Any] = [*table.indexes, table.primary_key, *unique]

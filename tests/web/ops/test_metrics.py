@@ -29,7 +29,7 @@ def test_requests_are_counted_by_route(web_app: WebApp) -> None:
     assert timed >= 3
 
 
-def test_what_callers_make_up_is_no_new_series(web_app: WebApp) -> None:
+def test_made_up_paths_and_methods_create_no_series(web_app: WebApp) -> None:
     labels = {"method": "other", "route": "none", "status": "404"}
     before = _counted(**labels)
     for name in ("ONE", "TWO"):

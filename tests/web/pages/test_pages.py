@@ -147,7 +147,7 @@ def test_what_does_not_exist_is_a_page_that_says_so(path: str, web_app: WebApp) 
     assert "Traceback" not in page.text
 
 
-def test_text_of_others_stays_text(web_app: WebApp) -> None:
+def test_foreign_text_is_escaped(web_app: WebApp) -> None:
     expect_json(web_app.post("/instances", {"name": EVIL, "id": "evil"}), 201)
     task = web_app.submit("evil", title=EVIL, input={"text": EVIL})["task"]
     for path in ("/", "/instances/evil", "/instances/evil/new", "/instances/evil/schedules", f"/tasks/{task['id']}"):

@@ -106,7 +106,7 @@ def test_a_tokens_secret_is_not_on_the_page(callers_app: CallersApp) -> None:
     assert created["secret"].rpartition(".")[2] not in page
 
 
-def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
+def test_foreign_text_is_escaped(callers_app: CallersApp) -> None:
     mine = create_instance(callers_app.rt, EVIL, "evil")["id"]
     members.set_member(callers_app.rt, mine, "owner", "owner")
     api_tokens.issue_front_end(callers_app.rt, callers_app.web_app.web.tokens, mine, NewFrontEndToken(name=EVIL))

@@ -226,7 +226,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("asked", "followed"), PATHS.items())
-def test_only_a_path_of_this_server_is_gone_to(asked: str | None, followed: str) -> None:
+def test_only_a_path_of_this_server_is_redirected_to(asked: str | None, followed: str) -> None:
     with Flask(__name__).test_request_context():
         assert find_own_path(asked) == followed
 

@@ -82,7 +82,7 @@ def test_the_tab_is_shown_to_those_who_may_read(callers_app: CallersApp) -> None
     assert "Audit log" not in callers_app.request("viewer", "GET", "/instances/acme").text
 
 
-def test_who_could_not_sign_in_is_written_down_but_not_what_they_typed(callers_app: CallersApp) -> None:
+def test_a_failed_sign_in_is_audited_without_the_typed_text(callers_app: CallersApp) -> None:
     with callers_app.web_app.rt.db.write() as session:
         session.add(User(id="u-ann", name="ann-known", created_at=now()))
     for name in ("Ann-Known", "correct horse battery staple"):

@@ -32,7 +32,7 @@ def later(callers_app: CallersApp, before: list[AuditEntry]) -> list[AuditEntry]
     return [entry for entry in entries(callers_app) if (entry.scope, entry.number) not in known]
 
 
-def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> None:
+def test_every_changing_route_declares_its_audit_entries() -> None:
     changing = {route for route in access_table.TABLE if not route.startswith("GET ")}
     listed = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
     assert changing <= listed
@@ -45,12 +45,12 @@ def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> 
         assert "session.open" in (ROOT / path).read_text(encoding="utf-8")
 
 
-def test_every_socket_event_says_that_it_changes_nothing() -> None:
+def test_every_socket_event_declares_that_it_changes_nothing() -> None:
     assert set(test_socket_events_table.TABLE) == EVENTS_THAT_CHANGE_NOTHING
 
 
 @pytest.mark.parametrize("route", TABLE)
-def test_what_is_done_is_written_with_who_what_and_from_where(callers_app: CallersApp, route: str) -> None:
+def test_an_action_is_audited_with_actor_object_and_address(callers_app: CallersApp, route: str) -> None:
     left, row, method = TABLE[route], access_table.TABLE[route], route.partition(" ")[0]
     path = (left.path or row.path)(callers_app) if left.ask is None else ""
     before = entries(callers_app)
@@ -102,7 +102,7 @@ def test_reading_leaves_nothing(callers_app: CallersApp) -> None:
         assert later(callers_app, before) == []
 
 
-def test_doing_again_what_is_done_leaves_nothing(callers_app: CallersApp) -> None:
+def test_a_repeated_action_is_not_audited(callers_app: CallersApp) -> None:
     task_id, schedule_id, user, token = (
         callers_app.new_task(),
         callers_app.new_schedule(),
@@ -124,7 +124,7 @@ def test_doing_again_what_is_done_leaves_nothing(callers_app: CallersApp) -> Non
         assert len(later(callers_app, before)) == (0 if again else len(first))
 
 
-def test_what_was_not_done_leaves_nothing_but_the_refusal(callers_app: CallersApp) -> None:
+def test_a_refused_action_leaves_only_the_refusal(callers_app: CallersApp) -> None:
     before = entries(callers_app)
     assert callers_app.request("owner", "POST", "/api/v1/instances/acme/tasks", {"kind": "brief"}).status_code == 422
     assert (

@@ -91,7 +91,7 @@ def test_a_page_is_written_as_such(callers_app: CallersApp) -> None:
     assert (entry.scope, entry.entrance, entry.detail) == ("acme", "ui", {"act": "GET /instances/<instance_id>"})
 
 
-def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_never_was_without(
+def test_an_ended_token_is_audited_with_its_id_and_an_unknown_one_without(
     callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens, rt = Tokens(callers_app.rt), callers_app.rt
@@ -116,7 +116,7 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
     assert personal["secret"] not in str([vars(entry) for entry in result])
 
 
-def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> None:
+def test_only_denied_permissions_are_audited(callers_app: CallersApp) -> None:
     refusals, caller = (
         callers_app.web_app.web.denied_requests,
         Caller(callers_app.actors["stranger"], "socket", "192.0.2.1"),
@@ -133,7 +133,7 @@ def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> 
     ]
 
 
-def test_no_caller_waits_for_it_and_what_there_is_no_time_for_is_counted(callers_app: CallersApp) -> None:
+def test_no_caller_waits_for_the_audit_and_the_excess_is_counted(callers_app: CallersApp) -> None:
     caller = Caller(callers_app.actors["stranger"], "socket", "192.0.2.1")
     refusals: DeniedRequestQueue = callers_app.web_app.web.denied_requests
     held, let_go = threading.Event(), threading.Event()
@@ -162,9 +162,7 @@ def test_no_caller_waits_for_it_and_what_there_is_no_time_for_is_counted(callers
     assert max(row.detail["more"] for row in rows if row.detail.get("others")) >= BACKLOG
 
 
-def test_what_goes_wrong_while_it_is_written_stops_nothing(
-    callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_audit_affects_no_request(callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch) -> None:
     denials, refusals = callers_app.web_app.web.denials, callers_app.web_app.web.denied_requests
     note: Callable[..., Any] = denials.note
     failed = threading.Event()

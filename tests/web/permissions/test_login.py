@@ -74,7 +74,7 @@ def unauthenticated(answer: TestResponse, detail: str | None = None) -> None:
         assert f'error="invalid_token", error_description="{body["detail"]}"' in challenge
 
 
-def test_one_signs_in_and_shows_the_token_and_signs_out(web_app: WebApp) -> None:
+def test_a_user_signs_in_uses_the_token_and_signs_out(web_app: WebApp) -> None:
     response = web_app.post("/auth/login", {"name": "ANN", "password": PASSWORD})
     tokens = expect_json(response)
     assert response.headers["Cache-Control"] == "no-store"
@@ -131,7 +131,7 @@ def test_a_session_goes_on_with_the_next_token_and_ends_with_an_old_one(web_app:
         unauthenticated(web_app.get("/auth/whoami", headers=bearer(second["access_token"])), "revoked")
 
 
-def test_without_a_token_one_is_asked_who_one_is(web_app: WebApp) -> None:
+def test_without_a_token_sign_in_is_required(web_app: WebApp) -> None:
     for path in ("/auth/whoami", "/users", "/tokens", "/instances"):
         unauthenticated(web_app.get(path))
 
@@ -247,7 +247,7 @@ def test_the_responses_have_the_schemas_that_the_document_describes(web_app: Web
     checker.check("change_password", web_app.post("/auth/password", {"password": "x", "new_password": NEW}, **root))
 
 
-def test_who_tries_passwords_is_asked_to_wait_and_who_knows_theirs_is_not_held_up(tmp_path: Path) -> None:
+def test_password_guesses_are_limited_and_correct_logins_are_not(tmp_path: Path) -> None:
     web_app = _open(tmp_path)
     try:
         for _ in range(50):

@@ -86,7 +86,7 @@ def test_signing_in_by_rest_says_what_is_missing_and_not_to_come_again(web_app: 
     assert tokens(web_app) == 0
 
 
-def test_a_front_ends_token_is_not_minted_and_all_else_works(web_app: WebApp) -> None:
+def test_an_api_token_is_not_created_and_everything_else_works(web_app: WebApp) -> None:
     headers = personal(web_app)
     before = tokens(web_app)
     not_set_up(
@@ -102,7 +102,7 @@ def test_a_front_ends_token_is_not_minted_and_all_else_works(web_app: WebApp) ->
     assert expect_json(web_app.get("/auth/whoami", headers=headers))["name"] == "ann"
 
 
-def test_what_is_signed_with_a_key_of_ours_is_no_token_here(web_app: WebApp) -> None:
+def test_tokens_signed_with_a_session_key_are_refused(web_app: WebApp) -> None:
     forged = sign_token({"sub": "ann", "jti": "x"}, KEY, headers={"typ": "at+jwt", "kid": "any"})
     expect_problem(web_app.get("/auth/whoami", headers={"Authorization": f"Bearer {forged}"}), 401, "unauthenticated")
 

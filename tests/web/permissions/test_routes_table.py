@@ -18,7 +18,7 @@ def test_every_route_is_in_the_table_and_nothing_else(callers_app: CallersApp) -
 
 
 @pytest.mark.parametrize("route", TABLE)
-def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, route: str) -> None:
+def test_every_caller_gets_the_expected_status(callers_app: CallersApp, route: str) -> None:
     row, method = TABLE[route], route.partition(" ")[0]
     options = {}
     for place, who in enumerate(CALLERS):
@@ -32,7 +32,7 @@ MISSING_TASK = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.mark.parametrize("route", READS)
-def test_what_is_not_yours_looks_as_if_it_were_not_there(callers_app: CallersApp, route: str) -> None:
+def test_a_foreign_object_is_not_found(callers_app: CallersApp, route: str) -> None:
     path = TABLE[route].path(callers_app)
     unknown = callers_app.request("viewer", "GET", path.replace("acme", "nowhere"))
     forbidden = callers_app.request("viewer", "GET", path.replace("acme", "other"))
@@ -41,7 +41,7 @@ def test_what_is_not_yours_looks_as_if_it_were_not_there(callers_app: CallersApp
 
 
 @pytest.mark.parametrize("path", ["", "/steps"])
-def test_a_task_that_is_not_yours_looks_as_if_it_were_not_there(callers_app: CallersApp, path: str) -> None:
+def test_a_foreign_task_is_not_found(callers_app: CallersApp, path: str) -> None:
     for who in ("viewer", "superuser", "page", "task_page"):
         unknown = callers_app.request(who, "GET", f"/api/v1/tasks/{MISSING_TASK}{path}")
         forbidden = callers_app.request(who, "GET", f"/api/v1/tasks/{callers_app.other_task_id}{path}")
@@ -49,7 +49,7 @@ def test_a_task_that_is_not_yours_looks_as_if_it_were_not_there(callers_app: Cal
         assert unknown.status_code == 404
 
 
-def test_lists_hold_what_is_yours(callers_app: CallersApp) -> None:
+def test_lists_contain_only_own_objects(callers_app: CallersApp) -> None:
     for who, seen in (("viewer", {"acme"}), ("stranger", {"other"}), ("superuser", set()), ("page", {"acme"})):
         items = callers_app.request(who, "GET", "/api/v1/instances").get_json()["items"]
         assert {one["id"] for one in items} & {"acme", "other"} == seen
@@ -91,7 +91,7 @@ def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> 
     assert events[-1]["data"]["result"] is None
 
 
-def test_what_is_done_is_done_by_the_caller(callers_app: CallersApp) -> None:
+def test_actions_are_recorded_for_the_caller(callers_app: CallersApp) -> None:
     response = callers_app.request("stranger", "POST", "/api/v1/instances", {"name": "Mine", "id": "mine"})
     assert response.status_code == 201
     assert callers_app.request("stranger", "GET", "/api/v1/instances/mine").status_code == 200

@@ -57,7 +57,7 @@ def outcome(action: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("event", TABLE)
-def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> None:
+def test_every_caller_gets_the_expected_answer(callers_app: CallersApp, event: str) -> None:
     settings = callers_app.rt.settings
     result = []
     for who in CALLERS:

@@ -95,7 +95,7 @@ def test_what_of_a_page_is_no_text_of_it_is_left_out(part: str) -> None:
     assert read_blocks(f"<html><body><p>A kite.</p>{part}</body></html>") == ["A kite."]
 
 
-def test_a_name_that_promises_a_page_makes_none_of_a_text() -> None:
+def test_a_name_with_an_html_suffix_does_not_make_html_of_text() -> None:
     source = "# The Kite\n\nIt flies in *winds*.\n"
     for reading in (read(source.encode(), name="x.html"), read(source.encode(), "text/html")):
         assert reading.format == "markdown"

@@ -64,7 +64,7 @@ def test_a_refused_write_is_internal_and_is_tried_again_without_counting(
     assert not [word for word in (SECRET, "INSERT", "UPDATE", "sqlite", "sqlalche") if word in shown]
 
 
-def test_the_fault_is_in_the_log_under_the_id_that_watchers_see(
+def test_the_log_has_the_error_with_the_id_in_the_event(
     harness: Harness, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse(harness, "INSERT", "step")

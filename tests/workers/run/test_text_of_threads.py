@@ -111,7 +111,7 @@ def test_the_inner_of_two_steps_has_the_text_and_then_the_outer_again(harness: H
     assert text_of(harness, ctx, "outer", "inner") == {"outer": "before after", "inner": "inside"}
 
 
-def test_a_thread_of_unknown_origin_writes_where_there_is_no_doubt(harness: Harness, ctx: Context) -> None:
+def test_a_thread_without_context_writes_to_the_only_open_step(harness: Harness, ctx: Context) -> None:
     threads.restore()
 
     def elsewhere(text: str) -> None:
