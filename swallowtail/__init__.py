@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swallowtail import client, signals, testing
     from swallowtail.workers.registry.catalogue import agent
-    from swallowtail.workers.run.context import Context, PermanentError
+    from swallowtail.workers.run.context import Context
+    from swallowtail.workers.run.outcomes import PermanentError
 
 __all__ = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
 
@@ -16,7 +17,7 @@ __all__ = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
 _DEFINED_IN = {
     "agent": "swallowtail.workers.registry.catalogue",
     "Context": "swallowtail.workers.run.context",
-    "PermanentError": "swallowtail.workers.run.context",
+    "PermanentError": "swallowtail.workers.run.outcomes",
 }
 _SUBMODULES = ("client", "signals", "testing")
 

@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swallowtail.app.core.events import plain
-from swallowtail.workers.run.context import Context, RunStopped
-from swallowtail.workers.run.outcomes import CANCELLED
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.outcomes import CANCELLED, RunStopped
 
 __all__ = ["AgentRun", "FakeContext", "RecordedStep", "RunStopped", "run_agent"]
 

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from swallowtail.app.core.database.connection_budget import forget_pool
 from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.metrics import RUN_SECONDS
 from swallowtail.app.core.ledger.outbox import RUN_TASK
-from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.logs.unlogged_output import ending_lines
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus

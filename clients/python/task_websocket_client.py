@@ -29,8 +29,6 @@ from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnect
 from .subscription_book import SubscriptionBook
 from .work_queue import WorkQueue
 
-__all__ = ["TaskWebSocketClient", "Token"]
-
 
 class TaskWebSocketClient(Handlers):
     """Connects, subscribes, and calls the `handle_…` methods, which a subclass overrides."""

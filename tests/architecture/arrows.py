@@ -129,8 +129,8 @@ ARROWS = {
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
     "workers.run": (
-        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.process core.runtime "
-        "core.states core.validation signals"
+        "core.config core.errors core.events core.ledger.claims core.ledger.runs core.logs core.privacy core.process "
+        "core.runtime core.states core.validation signals"
     ),
     "workers.reading": "core.config workers.run",
     "workers.llm": "core.config workers.reading workers.run",
@@ -158,7 +158,7 @@ ARROWS = {
         "workers.metrics workers.registry workers.runtime workers.sweeper_process"
     ),
     "workers.run_task": (
-        "core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs core.logs core.runtime "
+        "core.database core.errors core.ledger.claims core.ledger.metrics core.ledger.outbox core.logs core.runtime "
         "core.states workers.celery_app workers.isolation workers.metrics workers.registry workers.run "
         "workers.runtime"
     ),

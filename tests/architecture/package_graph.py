@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from tests.architecture.arrows import ARROWS
@@ -12,6 +13,8 @@ _TOPS = ("", "core", "web", "delivery", "workers", "scripts")
 #: Packages of which others import single modules: an arrow names the module.
 _BY_MODULE = ("core.ledger",)
 _OLD_NAMES = ("app", "workers", "scripts")
+#: Modules that offer names of others to users.
+_PUBLIC = ("swallowtail/", "clients/python/__init__.py")
 
 
 def find_forbidden_imports(tree: SourceTree) -> list[str]:
@@ -64,6 +67,24 @@ def find_imports_of_ours_by_clients(tree: SourceTree) -> list[str]:
         for source in tree.python("clients")
         for found in source.imports
         if found.module.split(".")[0] == "swallowtail"
+    ]
+
+
+def find_indirect_imports(tree: SourceTree) -> list[str]:
+    """Return imports of a name from a module that only imports it, and lists of exported names in modules of ours."""
+    ours = {source.module: source for source in tree.python() if not source.path.startswith(_PUBLIC)}
+    indirect = [
+        f"{source.path}:{found.line} imports {found.full}, which is {ours[found.module].names[found.name]}"
+        for source in tree.python(*PRODUCT, "tests", "bench")
+        for found in source.imports
+        if found.module in ours and found.name in ours[found.module].names
+    ]
+    return indirect + [
+        f"{source.path}:{node.lineno} has __all__"
+        for source in tree.python(*PRODUCT, "clients")
+        if not source.path.startswith(_PUBLIC)
+        for node in source.nodes
+        if isinstance(node, ast.Name) and node.id == "__all__"
     ]
 
 

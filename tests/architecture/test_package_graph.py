@@ -33,6 +33,10 @@ def test_client_libraries_do_not_import_the_product() -> None:
     assert package_graph.find_imports_of_ours_by_clients(read_tree()) == []
 
 
+def test_names_are_imported_from_where_they_are_defined() -> None:
+    assert package_graph.find_indirect_imports(read_tree()) == []
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -78,3 +82,10 @@ def test_a_relative_import_or_one_under_a_bare_folder_name_is_found(code: str) -
 def test_a_client_library_that_imports_the_product_is_found() -> None:
     code = "import swallowtail.app.core.errors"
     assert len(added(package_graph.find_imports_of_ours_by_clients, "clients/python/new.py", code)) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["from swallowtail.app.core.ledger.runs import Claim", "__all__ = ['Claim']", "__all__: list[str] = []"]
+)
+def test_a_name_that_a_module_only_passes_on_is_found(code: str) -> None:
+    assert len(added(package_graph.find_indirect_imports, "workers/run/new.py", code)) == 1

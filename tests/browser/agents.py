@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context, PermanentError
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.outcomes import PermanentError
 
 NAP = 0.02
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.scripts.cli.commands import tasks
 from swallowtail.scripts.enqueue import app

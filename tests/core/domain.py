@@ -16,9 +16,9 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict
 from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.leases import ObservedLease
-from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
 from swallowtail.app.core.process.offload import OFFLOAD, Offload

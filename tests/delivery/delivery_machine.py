@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.services.log_epochs import renew_epoch
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.core.domain import ERROR, LOST

@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context, WorkerStopping
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.outcomes import WorkerStopping
 
 NAP = 0.02
 ODD: contextvars.ContextVar[str | None] = contextvars.ContextVar("odd", default=None)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from swallowtail import signals
 from swallowtail.app.core.events import LiveState, TextPiece, step_id
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from tests.harness.deployment import Deployment
 

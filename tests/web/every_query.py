@@ -16,7 +16,7 @@ from swallowtail.app.core.coordination import worker_registry
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import sessions, user_passwords, users
 from swallowtail.app.core.ledger import proposals
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.maintenance import key_rotation, retention
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.events import EventRecord, LiveState, TextPiece
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.instances import create_instance

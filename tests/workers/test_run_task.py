@@ -20,7 +20,8 @@ from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers import run_task
 from swallowtail.workers.registry.catalogue import AgentSpec
 from swallowtail.workers.run import threads
-from swallowtail.workers.run.context import Context, PermanentError
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.harness.event_lines import BEGINNING, steps
 from tests.workers.conftest import Harness
 

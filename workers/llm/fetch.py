@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.workers.llm.connect import Deadline, FetchError, connect
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.llm.prompts import Message, draft_messages
 from swallowtail.workers.llm.provider import DraftRequest, ProviderError
-from swallowtail.workers.run.context import PermanentError, requested_delay
+from swallowtail.workers.run.outcomes import PermanentError
+from swallowtail.workers.run.retry_policy import requested_delay
 
 if TYPE_CHECKING:
     import openai

@@ -10,7 +10,7 @@ import sys
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.workers.reading.blocks import Block, Bounds, ReadDocument
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 
 MAX_CHARACTERS = Bounds().characters
 #: Longest hint in characters: a server may send any number, and arguments of a process are limited.

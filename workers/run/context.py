@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.ledger.runs import Claim, RunWriter
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.app.core.validation import CheckedJson
@@ -24,12 +25,10 @@ from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode, to_text
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.open_steps import OpenStep, OpenSteps
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, Outcome, PermanentError, RunStopped, WorkerStopping
-from swallowtail.workers.run.retry_policy import outcome_of_error, requested_delay
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, Outcome, RunStopped
+from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.step_names import find_naming_error, find_work_error, to_percent
 from swallowtail.workers.run.step_writer import StepWriter, Write, write_once
-
-__all__ = ["Context", "PermanentError", "RunStopped", "WorkerStopping", "requested_delay"]
 
 
 class Context:

@@ -18,7 +18,8 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.ledger.runs import Claim, LeaseState
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress

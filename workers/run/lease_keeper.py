@@ -18,7 +18,7 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import LeaseLost
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.heartbeat import LEAST_GRACE, HeartbeatWriter

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from swallowtail.app.core.events import LiveState, now, stamp
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.signals import progressed, send
 from swallowtail.workers.run.step_names import to_percent
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from swallowtail.app.core.events import TextPiece
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.signals import send, text_produced
 

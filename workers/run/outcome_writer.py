@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from swallowtail.app.core.errors import LeaseLost, SwallowtailError, Unavailable
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.live_progress import LiveProgress

@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
-from swallowtail.app.core.ledger.runs import Claim, RunWriter, StepWrite
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import RunWriter, StepWrite
 from swallowtail.app.core.validation import CheckedJson
 from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress

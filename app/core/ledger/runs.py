@@ -37,8 +37,6 @@ from swallowtail.app.core.states import StepStatus, TaskStatus
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import is_unreadable
 
-__all__ = ["Claim", "LeaseState", "RunWriter", "StepWrite", "clamp"]
-
 T = TypeVar("T")
 
 

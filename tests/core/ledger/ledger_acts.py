@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from swallowtail.app.core.errors import CancelRequested, Conflict, InvalidInput, LeaseLost
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TaskStatus
 from tests.core.domain import ERROR, LOST, Domain, new_task
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import LeaseLost
-from swallowtail.app.core.ledger.runs import Claim, LeaseState
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.app.core.states import TaskStatus
 from tests.core.domain import ERROR, LOST, Domain
 

@@ -14,8 +14,8 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from swallowtail.app.core.events import limit_depth, now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.event_log import read_events
-from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.queries.rows import list_tasks, read_task

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from tests.harness.received_events import Wire
 from tests.harness.recorder import ResumingRecorder
 from tests.journey.authenticated_deployment import GUARDED, NewDeployment, Tenants, blinded, show_resuming

@@ -13,7 +13,7 @@ import pytest
 from swallowtail.workers.agents.campaign import researcher
 from swallowtail.workers.reading.blocks import ReadDocument, UnreadableError
 from swallowtail.workers.reading.reader import read
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import echo, probe
-from swallowtail.workers.run.context import PermanentError, RunStopped
+from swallowtail.workers.run.outcomes import PermanentError, RunStopped
 
 
 def run_probe(ctx: FakeContext, **fields: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from swallowtail.testing import FakeContext
 from swallowtail.workers.registry.catalogue import load_agents
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.harness.settings import make_settings
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ from swallowtail.workers.agents.campaign.platforms import (
 )
 from swallowtail.workers.llm.provider import Tone
 from swallowtail.workers.llm.wording import cut, hashtags, join_without_hashtags, mentions
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.workers.agents.briefs import EVERYWHERE, campaign
 
 TONES: list[Tone] = ["friendly", "professional", "playful", "bold", "plain"]

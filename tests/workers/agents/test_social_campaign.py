@@ -13,7 +13,7 @@ from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.wording import hashtags
 from swallowtail.workers.reading.blocks import clean
-from swallowtail.workers.run.context import PermanentError, RunStopped
+from swallowtail.workers.run.outcomes import PermanentError, RunStopped
 from tests.workers.agents.briefs import EVERYWHERE, SAMPLE, campaign
 from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx
 

@@ -14,7 +14,7 @@ from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.llm.connect import FetchError
 from swallowtail.workers.llm.fetch import FetchedDocument, fetch_document
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.harness.settings import make_settings
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.llm.servers import Handler, serving

@@ -16,7 +16,7 @@ from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.llm.connect import is_public
 from swallowtail.workers.llm.fetch import fetch_document
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.workers.llm.servers import serving
 from tests.workers.llm.test_fetch import page, settings
 

@@ -17,7 +17,7 @@ from swallowtail.workers.llm.engine import open_provider
 from swallowtail.workers.llm.offline import OfflineProvider
 from swallowtail.workers.llm.openai_chat import OpenAIProvider
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, Platform, ProviderError
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.harness.settings import make_settings
 from tests.workers.agents.briefs import campaign
 from tests.workers.llm.servers import DONE, Handler, WebServer, chunk, serving, stream

@@ -12,7 +12,7 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.reading.reader import read
 from swallowtail.workers.reading.subprocess_reader import read_in_subprocess
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 from tests.harness.settings import make_settings
 from tests.workers.reading.samples import RST, pdf
 

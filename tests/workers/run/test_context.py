@@ -11,8 +11,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.signals import step_started
-from swallowtail.workers.run.context import Context, PermanentError
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, Outcome, RunStopped
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, Outcome, PermanentError, RunStopped
 from tests.harness.event_lines import steps
 from tests.workers.conftest import Harness
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.runs import Claim, LeaseState
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.workers.run.heartbeat import Heartbeat
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import LeaseLost
-from swallowtail.app.core.ledger.runs import Claim, LeaseState
+from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
 from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory

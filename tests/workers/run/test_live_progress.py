@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.events import LiveState
-from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.signals import progressed
 from swallowtail.workers.run.live_progress import LiveProgress
 

@@ -16,7 +16,7 @@ from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hasht
 from swallowtail.workers.llm.fetch import fetch_document
 from swallowtail.workers.reading.blocks import Block, ReadDocument
 from swallowtail.workers.reading.subprocess_reader import read_in_subprocess
-from swallowtail.workers.run.context import PermanentError
+from swallowtail.workers.run.outcomes import PermanentError
 
 
 def read_source(task_input: CampaignInput) -> dict[str, Any]:
