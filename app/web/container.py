@@ -36,8 +36,6 @@ class WebContainer:
     limits: Limits
     #: Ends subscriptions that are no longer allowed; `app/web/serving/web_process.py` starts it.
     access_monitor: AccessMonitor
-    #: The Socket.IO events that clients may send.
-    events: frozenset[str]
     #: Failed sign-ins and denied requests, for the audit log.
     denials: DeniedRequests
     denied_requests: DeniedRequestQueue

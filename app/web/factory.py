@@ -99,7 +99,7 @@ def _build_container(
     engine = None
     if loop is not None and settings.async_mode == "eventlet" and settings.engine == "fast" and is_usable():
         engine = FastEngine(sessions, settings, loop, budgets, guard, hub.subscriptions.resume)
-    limits = Limits(settings)
+    limits = Limits(settings, guard.proxies)
     denials = DeniedRequests(runtime.db, settings)
     denied_requests = DeniedRequestQueue(runtime.db, denials)
     handlers = socket_server.register(sessions, transport, hub, settings, token_reader, limits, denied_requests)
@@ -114,7 +114,6 @@ def _build_container(
         hub,
         limits,
         access_monitor,
-        handlers.events,
         denials,
         denied_requests,
         background,

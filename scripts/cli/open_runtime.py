@@ -22,20 +22,27 @@ from swallowtail.scripts.cli.token_store import find_token
 @contextmanager
 def open_runtime() -> Iterator[Runtime]:
     """Open the runtime for the signed-in user. Raises SettingsError, Unauthenticated, Unavailable."""
-    with open_anonymous_runtime() as runtime:
-        yield runtime.by(make_caller(_signed_in_actor(runtime)))
+    with open_runtime_and_tokens() as (runtime, _):
+        yield runtime
 
 
 @contextmanager
-def open_anonymous_runtime() -> Iterator[Runtime]:
-    """Open the runtime without a caller, to sign in. Raises as `open_runtime` does."""
+def open_runtime_and_tokens() -> Iterator[tuple[Runtime, Tokens]]:
+    """Open the runtime for the signed-in user, and what signs and reads tokens. Raises as `open_runtime` does."""
+    with open_anonymous_runtime() as (anonymous, tokens):
+        yield anonymous.by(make_caller(_signed_in_actor(anonymous, tokens))), tokens
+
+
+@contextmanager
+def open_anonymous_runtime() -> Iterator[tuple[Runtime, Tokens]]:
+    """Open the runtime without a caller, and what signs and reads tokens. Raises SettingsError, Unavailable."""
     check_libraries(*COMMAND)
     settings = load_settings()
     _silence_logs(settings)
     _check_database_file(settings)
     runtime = Runtime.build(join(settings), for_runs=False)
     try:
-        yield runtime
+        yield runtime, Tokens(runtime)
     finally:
         runtime.close()
 
@@ -44,7 +51,7 @@ def open_anonymous_runtime() -> Iterator[Runtime]:
 def open_runtime_as(operator: bool) -> Iterator[Runtime]:
     """Open the runtime for the operator, or for the signed-in user. Raises as `open_runtime` does."""
     if operator:
-        with open_anonymous_runtime() as runtime:
+        with open_anonymous_runtime() as (runtime, _):
             yield runtime.by(make_caller(_operator()))
     else:
         with open_runtime() as runtime:
@@ -69,14 +76,14 @@ def _account_name() -> str:
         return f"uid {os.getuid()}"
 
 
-def _signed_in_actor(runtime: Runtime) -> Actor:
+def _signed_in_actor(runtime: Runtime, tokens: Tokens) -> Actor:
     token = find_token(runtime.settings)
     if token is None and runtime.settings.is_open:
         return _operator()
     if token is None:
         raise Unauthenticated("you are not signed in; run `swallowtail login`")
     try:
-        return Tokens(runtime).read(token)
+        return tokens.read(token)
     except Unauthenticated as error:
         raise Unauthenticated(f"{error.message}; run `swallowtail login`") from None
 

@@ -1,4 +1,4 @@
-"""Finds calls of methods by names in strings, and copies of objects, which hide what is called on what."""
+"""Finds calls of methods by names in strings, and objects that are copied or constructed more than once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,32 @@ from tests.architecture.source_tree import Source, SourceTree, dotted
 
 #: Names in strings that only other libraries' objects have, or lack: none of the ledger's methods.
 _OPTIONAL = ("__wrapped__", "close", "epoll")
+
+#: Objects that parse settings, and the only module of each kind of process that constructs one, to be passed on.
+_CONSTRUCTED_IN = {
+    "swallowtail.app.core.identity.authenticate.Tokens": (
+        "app/web/factory.py",
+        "workers/metrics_server.py",
+        "scripts/cli/open_runtime.py",
+    ),
+    "swallowtail.app.web.http.trusted_proxies.TrustedProxies": ("app/web/http/request_guard.py",),
+}
+
+
+def find_repeated_constructions(tree: SourceTree) -> list[str]:
+    """Return calls that construct, outside the modules for that, what a process constructs once; a second call too."""
+    places = [
+        (source, node, source.resolve(node.func))
+        for source in tree.python()
+        for node in source.nodes
+        if isinstance(node, ast.Call) and source.resolve(node.func) in _CONSTRUCTED_IN
+    ]
+    return [
+        f"{source.path}:{node.lineno} constructs {name}"
+        for number, (source, node, name) in enumerate(places)
+        if source.path not in _CONSTRUCTED_IN[name]
+        or any((other, its_name) == (source, name) for other, _, its_name in places[:number])
+    ]
 
 
 def find_calls_by_name(tree: SourceTree) -> list[str]:

@@ -1,4 +1,4 @@
-"""No method is called by a name in a string, and no object is copied; each control adds one such call."""
+"""No method is called by a name in a string, no object is copied or constructed twice; each control adds a call."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def test_no_method_is_called_by_a_name_in_a_string() -> None:
 
 def test_no_object_is_copied() -> None:
     assert calls.find_copies(read_tree()) == []
+
+
+def test_a_process_constructs_once_what_parses_settings() -> None:
+    assert calls.find_repeated_constructions(read_tree()) == []
+
+
+@pytest.mark.parametrize("path", ["app/web/limits/limits.py", "app/web/http/request_guard.py"])
+def test_a_second_construction_is_found(path: str) -> None:
+    code = "from swallowtail.app.web.http.trusted_proxies import TrustedProxies\nTrustedProxies('')"
+    assert len(added(calls.find_repeated_constructions, path, code)) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.actors import Caller
 from swallowtail.scripts.cli.commands import tasks
 from swallowtail.scripts.enqueue import app
@@ -110,14 +111,13 @@ def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 def run(callers_app: CallersApp, who: str, command: str, *more: str) -> int:
     """Run a command as a role, with the arguments of the table or others; return its exit code."""
 
-    @contextmanager
-    def open_runtime() -> Iterator[Runtime]:
-        yield callers_app.rt.by(Caller(callers_app.actors[who], "cli"))
-
+    runtime = callers_app.rt.by(Caller(callers_app.actors[who], "cli"))
+    replaced = {"open_runtime": runtime, "open_runtime_and_tokens": (runtime, Tokens(runtime))}
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("swallowtail.scripts.cli.") and hasattr(module, "open_runtime"):
-                patch.setattr(module, "open_runtime", open_runtime)
+            for function, opened in replaced.items():
+                if name.startswith("swallowtail.scripts.cli.") and hasattr(module, function):
+                    patch.setattr(module, function, partial(nullcontext, opened))
         arguments = [*command.split(), *(more or TABLE[command].arguments(callers_app))]
         return int(CliRunner().invoke(app, arguments).exit_code)
 

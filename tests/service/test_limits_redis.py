@@ -10,6 +10,7 @@ import pytest
 
 from swallowtail.app.core.errors import TooFast, TooMany
 from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.limits import Limits
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings
@@ -37,7 +38,10 @@ RATES: dict[str, Any] = {
 def pair(redis_server: RedisServer) -> Iterator[tuple[Limits, Limits]]:
     """The limits of two web processes."""
     # Long enough for a busy machine, and short enough to notice a hanging Redis.
-    both = [Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES)) for _ in range(2)]
+    both = [
+        Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES), TrustedProxies(""))
+        for _ in range(2)
+    ]
     yield both[0], both[1]
     for limits in both:
         limits.close()
@@ -89,7 +93,7 @@ def test_without_redis_a_process_counts_for_itself(
 
 
 def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisServer) -> None:
-    limits = Limits(make_settings(redis_url=redis_server.url, auth="required", limit_timeout=0.2))
+    limits = Limits(make_settings(redis_url=redis_server.url, auth="required", limit_timeout=0.2), TrustedProxies(""))
     limits.check_request(HERE, is_read=True)
     redis_server.pause()
     limits.check_request(HERE, is_read=True)
@@ -140,7 +144,10 @@ def test_deferred_uses_are_counted_together_afterwards(pair: tuple[Limits, Limit
 def narrow_pair(redis_server: RedisServer) -> Iterator[tuple[Limits, Limits]]:
     """The limits of two web processes that let a user open few connections in an hour."""
     rates = {**RATES, "user_connect_limit": "10/hour"}
-    both = [Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **rates)) for _ in range(2)]
+    both = [
+        Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **rates), TrustedProxies(""))
+        for _ in range(2)
+    ]
     yield both[0], both[1]
     for limits in both:
         limits.close()
@@ -205,7 +212,7 @@ def test_without_redis_a_process_counts_its_own_connections(
     assert [enter(one), enter(one)] == [True, False]
     assert [enter(other) for _ in range(4)] == [True, True, True, False]
     redis_server.resume() if fault == "hanging" else redis_server.start()
-    third = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
+    third = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES), TrustedProxies(""))
     try:
         # The open connections are reported again to a Redis that has forgotten them.
         wait_until(lambda: not enter_and_leave(third), "the connections are known again")
@@ -222,7 +229,7 @@ def enter_and_leave(limits: Limits) -> bool:
 
 
 def test_a_redis_that_hangs_delays_one_caller_and_not_all(redis_server: RedisServer) -> None:
-    limits = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
+    limits = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES), TrustedProxies(""))
     assert enter(limits)
     redis_server.pause()
     waits = []

@@ -39,7 +39,7 @@ class RequestGuard:
     def __init__(self, settings: Settings) -> None:
         self._is_open = settings.is_open
         self._hosts = AllowedHosts(settings)
-        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self.origins = AllowedOrigins(settings)
         self._prefix = settings.url_prefix
         self._logged: set[str] = set()
@@ -50,7 +50,7 @@ class RequestGuard:
         if self._is_open and (trace := find_proxy_trace(environ)) is not None:
             # Recorded before the headers are removed.
             environ[_PROXY_TRACE] = trace
-        self._proxies.apply(environ)
+        self.proxies.apply(environ)
         set_script_name(environ, environ.pop(PREFIX, None) or self._prefix)
 
     def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:

@@ -35,7 +35,9 @@ TOO_MANY_CONNECTIONS = (
 class Limits:
     """All limits of one web process."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, proxies: TrustedProxies, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self.counts = RedisCounts(settings, clock)
         self._reporter = UseReporter(self.counts, settings.limit_settle)
@@ -64,7 +66,7 @@ class Limits:
         self.caller_subscriptions = deferred("subscribe", settings.user_subscribe_limit)
         self.address_messages = deferred("address-message", settings.address_message_limit)
         self.address_subscriptions = deferred("address-subscribe", settings.address_subscribe_limit)
-        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._proxies = proxies
         #: Open connections by address: accepted sockets, and Socket.IO sessions without a socket of their own.
         self._open: Tally[str] = Tally()
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from socketio import Server
@@ -70,18 +70,6 @@ class SocketHandlers:
         self._limits = limits
         self._resume_rate = resume_rate
         self._denied_requests = denied_requests
-        self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
-            "subscribe_instance": self._subscribe_instance,
-            "unsubscribe_instance": self._unsubscribe_instance,
-            "subscribe_task": self._subscribe_task,
-            "unsubscribe_task": self._unsubscribe_task,
-            "refresh_token": self._refresh_token,
-        }
-
-    @property
-    def events(self) -> frozenset[str]:
-        """The events that clients may send."""
-        return frozenset(self._handlers)
 
     def close(self) -> None:
         """Stop the connect timeouts, for the end of the process."""
@@ -110,10 +98,10 @@ class SocketHandlers:
 
         def handle() -> None:
             self._limits.check(sid, event)
-            handler = self._handlers.get(event)
+            handler = self.EVENTS.get(event)
             if handler is None:
                 raise refusal_of(event, values)
-            handler(sid, read_payload(values), ack)
+            handler(self, sid, read_payload(values), ack)
 
         self._attempt(sid, ack, event, handle)
 
@@ -209,7 +197,7 @@ class SocketHandlers:
         self._transport.defer(sid, lambda: self._attempt(sid, ack, event, work, object_id))
 
     def _note(self, sid: str, refusal: SwallowtailError, event: str, object_id: str) -> None:
-        if event not in self._handlers:
+        if event not in self.EVENTS:
             return
         address = self._transport.find_address(sid)
         with suppress(NotFound):
@@ -222,3 +210,12 @@ class SocketHandlers:
             shape["retry_after_ms"] = RETRY_AFTER_MS
         self._transport.emit(sid, wire.ERROR, shape)
         self._transport.acknowledge(sid, ack, {"ok": False, "error": shape})
+
+    #: The events that clients may send.
+    EVENTS: ClassVar[dict[str, Callable[[SocketHandlers, str, Payload, Ack | None], None]]] = {
+        "subscribe_instance": _subscribe_instance,
+        "unsubscribe_instance": _unsubscribe_instance,
+        "subscribe_task": _subscribe_task,
+        "unsubscribe_task": _unsubscribe_task,
+        "refresh_token": _refresh_token,
+    }

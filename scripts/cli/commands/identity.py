@@ -38,7 +38,7 @@ def login(
 ) -> None:
     """Sign in with name and password. They are typed or read from standard input; later commands act as this user."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
-    with open_anonymous_runtime() as runtime:
+    with open_anonymous_runtime() as (runtime, tokens):
         settings = runtime.settings
         name = ask_name() if name is None else name
         user = _authenticate(runtime.by(make_caller(ANONYMOUS)), name)
@@ -47,15 +47,15 @@ def login(
         lifetime_seconds = longest if seconds is None else seconds
         new = NewToken(name=f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
         created = api_tokens.issue_personal(as_user, new)
-        _revoke_stored_token(runtime)
+        _revoke_stored_token(runtime, tokens)
         path = store_token(settings, created["secret"])
     print_note(f"Signed in as {user.name} until {created['token']['expires_at']}. The token is stored in {path}.")
 
 
 def logout() -> None:
     """Sign out. Revokes and deletes the stored token."""
-    with open_anonymous_runtime() as runtime:
-        had_token = _revoke_stored_token(runtime)
+    with open_anonymous_runtime() as (runtime, tokens):
+        had_token = _revoke_stored_token(runtime, tokens)
         delete_token(runtime.settings)
     print_note("Signed out." if had_token else "You were not signed in.")
 
@@ -125,13 +125,13 @@ def _authenticate(runtime: Runtime, name: str) -> User:
         raise
 
 
-def _revoke_stored_token(runtime: Runtime) -> bool:
+def _revoke_stored_token(runtime: Runtime, tokens: Tokens) -> bool:
     """Revoke the token that `login` stored. Returns whether there was one."""
     token = read_token(runtime.settings)
     if token is None:
         return False
     try:
-        actor = Tokens(runtime).read(token)
+        actor = tokens.read(token)
         api_tokens.revoke_own(runtime.by(make_caller(actor)), actor.token_id or "")
     except SwallowtailError as error:
         print_note(f"The stored token could not be revoked: {error.message}.")

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.schemas.identities import NewFrontEndToken
 from swallowtail.scripts.cli.exit_codes import CommandGroup
-from swallowtail.scripts.cli.open_runtime import open_runtime, open_runtime_as
+from swallowtail.scripts.cli.open_runtime import open_runtime, open_runtime_and_tokens, open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator, Instance
 from swallowtail.scripts.cli.printing import (
     print_json,
@@ -92,7 +91,7 @@ def create_token(
     as_json: AsJson = False,
 ) -> None:
     """Create a token. Its secret is printed only once."""
-    with open_runtime() as runtime:
+    with open_runtime_and_tokens() as (runtime, tokens):
         new = NewFrontEndToken(
             name=name,
             task_id=task,
@@ -100,7 +99,7 @@ def create_token(
             fields=fields,
             lifetime=None if lifetime is None else parse_duration(lifetime, "--for"),
         )
-        created = api_tokens.issue_front_end(runtime, Tokens(runtime), instance, new)
+        created = api_tokens.issue_front_end(runtime, tokens, instance, new)
     print_secret(created, as_json)
 
 

@@ -102,7 +102,7 @@ def password(
 @contextmanager
 def _open_for_creation(operator: bool, *, superuser: bool) -> Iterator[Runtime]:
     """Open the runtime, for the operator as long as there are no users who could sign in."""
-    with open_anonymous_runtime() as runtime, runtime.db.read() as session:
+    with open_anonymous_runtime() as (runtime, _), runtime.db.read() as session:
         is_first = not users.has_users(session) and not runtime.settings.is_open
     if is_first and not superuser:
         raise InvalidInput("the first user must be a superuser", field="--superuser")

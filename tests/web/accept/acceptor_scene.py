@@ -11,6 +11,7 @@ from typing import Any
 from swallowtail.app.web.accept.acceptor import PeekingAcceptor
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.accept.served_connections import ServedConnections
+from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from tests.harness.settings import make_settings
@@ -29,7 +30,7 @@ class Scene:
         self.dispatched: list[tuple[socket.socket, tuple[str, int], bool]] = []
         values = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **options}
         settings = make_settings(var_dir=path, **values)
-        self.limits = Limits(settings)
+        self.limits = Limits(settings, TrustedProxies(settings.trusted_proxies))
         self.deadlines = ReadDeadlines(settings.request_seconds, 75)
         self.served = ServedConnections(self.limits, self.deadlines)
         self.acceptor = PeekingAcceptor(

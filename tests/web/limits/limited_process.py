@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.limits import Limits
 from tests.harness.settings import make_settings
 from tests.web.limits.test_token_bucket import Clock
@@ -23,7 +24,8 @@ _limits: list[Limits] = []
 
 def make_limits(tmp_path: Path, clock: Clock, **values: Any) -> Limits:
     """Limits of a process whose Redis is unavailable."""
-    _limits.append(Limits(make_settings(var_dir=tmp_path, **values), clock))
+    settings = make_settings(var_dir=tmp_path, **values)
+    _limits.append(Limits(settings, TrustedProxies(settings.trusted_proxies), clock))
     return _limits[-1]
 
 
