@@ -6,10 +6,19 @@ from typing import Annotated
 
 import typer
 
+from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 
-#: The largest event or entry number that the database can store.
-LARGEST = 2**63 - 1
+#: The largest number that the database can store.
+_LARGEST = 2**63 - 1
+
+
+def check_count(option: typer.CallbackParam, value: int | None) -> int | None:
+    """Return the value of an option that numbers or counts events or entries. Raises InvalidInput."""
+    if value is not None and not 0 <= value <= _LARGEST:
+        raise InvalidInput(f"must be a number from 0 to {_LARGEST}", field=option.opts[0])
+    return value
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 WithLive = Annotated[bool, typer.Option("--live", help="With --json: also print progress within steps.")]

@@ -112,8 +112,8 @@ ARROWS = {
         "web.container web.http web.request"
     ),
     "web.pages": (
-        "core.audit core.call_context core.errors core.events core.identity core.queries core.security core.services "
-        "core.states core.validation web.api web.container web.http web.request"
+        "core.audit core.call_context core.errors core.events core.identity core.queries core.schemas core.security "
+        "core.services core.states core.validation web.api web.container web.http web.request"
     ),
     "web.factory": (
         "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import typer.main
 from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from swallowtail.scripts.cli.commands import members
 from swallowtail.scripts.cli.exit_codes import ExitCode
@@ -47,6 +49,13 @@ def all_commands(commands: typer.Typer) -> list[Any]:
     group = typer.main.get_command(commands)
     assert isinstance(group, TyperGroup)
     return [*group.commands.values()]
+
+
+@pytest.mark.parametrize("name", commands(cast("TyperGroup", typer.main.get_command(app))))
+def test_no_help_shows_a_limit_of_the_machine(name: str) -> None:
+    result = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert result.exit_code == 0
+    assert re.findall(r"\d{10,}", result.output) == []
 
 
 def test_every_exit_code_is_described() -> None:

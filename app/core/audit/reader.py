@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal, select, tuple_
@@ -20,7 +19,7 @@ from swallowtail.app.core.audit.writer import BEGINNING, PRUNE, SYSTEM_SCOPE, ha
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.schemas.fields import view_row
-from swallowtail.app.core.schemas.identities import AuditEntryView
+from swallowtail.app.core.schemas.identities import AuditEntryView, AuditFilter
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 from swallowtail.app.core.tables.base import Moment
 
@@ -33,17 +32,6 @@ _ACTOR = (AuditEntry.actor_id, AuditEntry.actor_name)
 _COLUMNS = [column.name for column in AuditEntry.__table__.columns]
 #: By time first: each filter has an index in this order, for every range of times.
 _LATEST = (AuditEntry.at.desc(), AuditEntry.number.desc())
-
-
-@dataclass(frozen=True, slots=True)
-class AuditFilter:
-    """The criteria for entries of a chain; None accepts all. `actor` is an id or a name."""
-
-    action: str | None = None
-    actor: str | None = None
-    object_id: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.reader import AuditFilter, list_entries
+from swallowtail.app.core.audit.reader import list_entries
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.errors import NotFound
@@ -19,7 +19,7 @@ from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, i
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, SnapshotRows, read_snapshot_rows
-from swallowtail.app.core.schemas.identities import AuditEntryView
+from swallowtail.app.core.schemas.identities import AuditEntryView, AuditFilter
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView

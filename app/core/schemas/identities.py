@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from swallowtail.app.core.schemas.fields import Schema, Timestamp, Uuid
-from swallowtail.app.core.schemas.requests import RequestBody
+from swallowtail.app.core.schemas.requests import Request, RequestBody, Time
 
 
 class UserView(Schema):
@@ -84,6 +84,21 @@ class CreatedToken(Schema):
 
     token: Annotated[TokenView, Field(description="Token")]
     secret: Annotated[str, Field(description="Secret, sent as `Authorization: Bearer …`")]
+
+
+class AuditFilter(Request):
+    """Which entries of an audit log to list; all by default."""
+
+    action: str | None = Field(None, max_length=64)
+    """Only entries with this action, such as `task.cancel`"""
+    actor: str | None = Field(None, max_length=200)
+    """Only entries of the user or token with this id or name"""
+    object_id: str | None = Field(None, max_length=100)
+    """Only entries about the object with this id"""
+    since: Time | None = None
+    """Only entries at or after this time"""
+    until: Time | None = None
+    """Only entries before this time"""
 
 
 class AuditEntryView(Schema):

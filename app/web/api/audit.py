@@ -5,7 +5,6 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from swallowtail.app.core.audit.reader import AuditFilter
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
@@ -27,7 +26,7 @@ def list_audit(instance_id: str, query: AuditQuery) -> Response:
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     with open_reader() as reader:
-        return write_page(*reader.audit(instance_id, _read_filter(query), limit=limit, cursor=query.cursor))
+        return write_page(*reader.audit(instance_id, query, limit=limit, cursor=query.cursor))
 
 
 @bp.get("/audit")
@@ -41,8 +40,4 @@ def list_system_audit(query: AuditQuery) -> Response:
     """
     limit = choose_limit(query.limit)
     with open_reader() as reader:
-        return write_page(*reader.audit(SYSTEM_SCOPE, _read_filter(query), limit=limit, cursor=query.cursor))
-
-
-def _read_filter(query: AuditQuery) -> AuditFilter:
-    return AuditFilter(query.action, query.actor, query.object_id, query.since, query.until)
+        return write_page(*reader.audit(SYSTEM_SCOPE, query, limit=limit, cursor=query.cursor))

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
-from swallowtail.app.core.audit.reader import AuditFilter
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import (
     Forbidden,
@@ -28,6 +27,7 @@ from swallowtail.app.core.errors import (
 )
 from swallowtail.app.core.identity.api_tokens import list_own
 from swallowtail.app.core.queries.authorized import AuthorizedReads
+from swallowtail.app.core.schemas.identities import AuditFilter
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL, TaskStatus

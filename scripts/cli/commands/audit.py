@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.audit.reader import Anchor, AuditFilter, ChainReport, list_scopes, verify
+from swallowtail.app.core.audit.reader import Anchor, ChainReport, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.schemas.identities import AuditFilter
 from swallowtail.app.core.security.permissions import require, require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup, ExitCode
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import LARGEST, AsJson
+from swallowtail.scripts.cli.options import AsJson, check_count
 from swallowtail.scripts.cli.printing import print_audit, print_json, print_list, print_note, readable
 from swallowtail.scripts.cli.reads import open_reads, read_pages
 
@@ -43,7 +44,13 @@ def show_entries(
     as_json: AsJson = False,
 ) -> None:
     """List entries of the audit log, latest first."""
-    criteria = AuditFilter(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
+    criteria = AuditFilter(
+        action=action,
+        actor=actor,
+        object_id=object_id,
+        since=_parse_time(since, "--since"),
+        until=_parse_time(until, "--until"),
+    )
     scope = _scope(instance)
     with open_reads() as reads:
         print_list(read_pages(partial(reads.audit, scope, criteria), limit), as_json, print_audit)
@@ -55,7 +62,7 @@ def check(
     every: Annotated[
         bool, typer.Option("--all", help="Verify the logs of all instances and of the deployment.")
     ] = False,
-    after: Annotated[int, typer.Option(min=0, max=LARGEST, help="Only verify entries after this number.")] = 0,
+    after: Annotated[int, typer.Option(help="Only verify entries after this number.", callback=check_count)] = 0,
     anchor: Annotated[
         str | None,
         typer.Option(metavar="NUMBER:HASH", help="An entry that must exist, as printed by an earlier verify."),

@@ -15,14 +15,14 @@ from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_policy import check_days
 from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
 from swallowtail.scripts.cli.open_runtime import open_runtime_as
-from swallowtail.scripts.cli.options import LARGEST, AsJson, AsOperator, InstanceId
+from swallowtail.scripts.cli.options import AsJson, AsOperator, InstanceId, check_count
 from swallowtail.scripts.cli.printing import print_json, print_note
 
 
 def prune_instance(
     instance_id: InstanceId,
     event_days: Annotated[float | None, typer.Option(min=0, help="Days to keep events.")] = None,
-    events: Annotated[int | None, typer.Option(min=0, max=LARGEST, help="Number of latest events to keep.")] = None,
+    events: Annotated[int | None, typer.Option(help="Number of latest events to keep.", callback=check_count)] = None,
     task_days: Annotated[float | None, typer.Option(min=0, help="Days to keep ended tasks.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     operator: AsOperator = False,

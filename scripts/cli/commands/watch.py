@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.runtime import Runtime
@@ -17,7 +16,7 @@ from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import ExitCode, code_of_status
 from swallowtail.scripts.cli.live_display import LiveDisplay
 from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import LARGEST, AsJson, Instance, WithLive
+from swallowtail.scripts.cli.options import AsJson, Instance, WithLive, check_count
 from swallowtail.scripts.cli.printing import console, print_end, print_json, print_note
 
 
@@ -27,7 +26,7 @@ def watch(
     since: Annotated[
         int | None,
         typer.Option(
-            "--since", max=LARGEST, help="Begin after the event with this number; 0 begins with the first event."
+            help="Begin after the event with this number; 0 begins with the first event.", callback=check_count
         ),
     ] = None,
     as_json: AsJson = False,
@@ -35,8 +34,6 @@ def watch(
 ) -> None:
     """Show the events of an instance live, until Ctrl-C."""
     task_id = None if task is None else check_task_id(task, "--task")
-    if since is not None and since < 0:
-        raise InvalidInput("not the number of an event", field="--since")
     with open_runtime() as runtime:
         if task_id is None and since is None:
             since = _head(runtime, instance)

@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
-from swallowtail.app.core.audit.reader import Anchor, AuditFilter, ChainReport, list_entries, verify
+from swallowtail.app.core.audit.reader import Anchor, ChainReport, list_entries, verify
 from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance import audit_cleanup
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
+from swallowtail.app.core.schemas.identities import AuditFilter
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.tables.system import PeriodicLock
 from tests.core.audit.audit_chain import ANN, entry_hash

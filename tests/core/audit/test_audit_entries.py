@@ -9,11 +9,12 @@ import pytest
 
 from swallowtail.app.core.audit import reader
 from swallowtail.app.core.audit.denied_requests import DeniedRequests
-from swallowtail.app.core.audit.reader import AuditFilter, list_entries, list_scopes
+from swallowtail.app.core.audit.reader import list_entries, list_scopes
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import Policy, prune
+from swallowtail.app.core.schemas.identities import AuditFilter
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import User
 from tests.core.audit.audit_chain import ANN, BOB, verdict, write

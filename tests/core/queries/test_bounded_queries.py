@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text
 
-from swallowtail.app.core.audit.reader import AuditFilter, list_entries
+from swallowtail.app.core.audit.reader import list_entries
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.ledger.outbox import LONG_QUEUE
@@ -23,6 +23,7 @@ from swallowtail.app.core.maintenance.retention import Policy, is_due, prune
 from swallowtail.app.core.queries import rows as queries_rows
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, read_snapshot_rows
 from swallowtail.app.core.queries.system_status import count_open, read_system_status
+from swallowtail.app.core.schemas.identities import AuditFilter
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.instances import Instance

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from swallowtail.app.core.schemas.requests import Request, RequestBody, Time
+from swallowtail.app.core.schemas.identities import AuditFilter
+from swallowtail.app.core.schemas.requests import Request, RequestBody
 from swallowtail.app.core.states import TaskStatus
 
 
@@ -34,19 +35,8 @@ class TaskQuery(PageQuery):
     """Only tasks of this kind"""
 
 
-class AuditQuery(PageQuery):
-    """Filters of an audit log."""
-
-    action: str | None = Field(None, max_length=64)
-    """Only entries with this action, such as `task.cancel`"""
-    actor: str | None = Field(None, max_length=200)
-    """Only entries of the user or token with this id or name"""
-    object_id: str | None = Field(None, max_length=100)
-    """Only entries about the object with this id"""
-    since: Time | None = None
-    """Only entries at or after this time"""
-    until: Time | None = None
-    """Only entries before this time"""
+class AuditQuery(AuditFilter, PageQuery):
+    """One page of an audit log, with filters."""
 
 
 class EventQuery(Request):
