@@ -44,7 +44,7 @@ from swallowtail.workers.run.outcome_writer import OutcomeWriter
 from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.run_state import RunState
-from swallowtail.workers.run.threads import inherit_context
+from swallowtail.workers.runtime.thread_context import inherit_context
 from swallowtail.workers.runtime.worker_runtime import (
     agents,
     close_runtime,

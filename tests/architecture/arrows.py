@@ -50,9 +50,9 @@ ARROWS = {
     ),
     "core.services": (
         "core.call_context core.config core.coordination core.database core.errors core.events "
-        "core.ledger.agent_cards core.ledger.artifacts core.ledger.event_log core.ledger.instances "
-        "core.ledger.publisher core.ledger.tasks core.payload_redaction core.privacy core.process core.queries "
-        "core.redis core.schemas core.security core.states core.tables core.validation"
+        "core.ledger.agent_cards core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
+        "core.payload_redaction core.privacy core.process core.queries core.redis core.schemas core.security "
+        "core.states core.tables core.validation"
     ),
     "core.runtime": (
         "core.call_context core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
@@ -129,7 +129,7 @@ ARROWS = {
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
     "workers.run": (
-        "core.config core.errors core.events core.ledger.claims core.ledger.runs core.logs core.privacy core.process "
+        "core.config core.errors core.events core.ledger.claims core.ledger.runs core.privacy core.process "
         "core.runtime core.states core.validation signals"
     ),
     "workers.reading": "core.config workers.run",
@@ -142,7 +142,8 @@ ARROWS = {
         "core.services workers.registry"
     ),
     "workers.runtime": (
-        "core.config core.deployment_identity core.ledger.runs core.runtime core.security workers.registry workers.run"
+        "core.config core.deployment_identity core.ledger.runs core.logs core.runtime core.security workers.registry "
+        "workers.run"
     ),
     "workers.beat_scheduler": (
         "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server workers.runtime"

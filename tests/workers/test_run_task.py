@@ -19,9 +19,9 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers import run_task
 from swallowtail.workers.registry.catalogue import AgentSpec
-from swallowtail.workers.run import threads
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.outcomes import PermanentError
+from swallowtail.workers.runtime import thread_context
 from tests.harness.event_lines import BEGINNING, steps
 from tests.workers.conftest import Harness
 
@@ -231,7 +231,7 @@ def test_what_an_agent_prints_without_an_end_of_line_is_logged_with_its_task(
             logged.append((line, sorted(structlog.contextvars.get_contextvars())))
 
     logged: list[tuple[str, list[str]]] = []
-    threads.inherit_context()
+    thread_context.inherit_context()
     monkeypatch.setattr(sys, "stdout", LineStream(sys.stdout, "stdout", logging.INFO))
     monkeypatch.setattr(sys, "stderr", LineStream(sys.stderr, "stderr", logging.WARNING))
     monkeypatch.setattr(run_task, "perform", prints)
@@ -240,7 +240,7 @@ def test_what_an_agent_prints_without_an_end_of_line_is_logged_with_its_task(
     try:
         run_task.run("task", 1)
     finally:
-        threads.restore()
+        thread_context.restore()
     of_the_run = ["attempt", "task_id"]
     assert logged == [
         ("from a thread", of_the_run),

@@ -1,6 +1,7 @@
 """Finds the step that a piece of streamed text belongs to, in any thread.
 
-The current step is a context variable, and `workers/run/threads` lets threads inherit the context that started them.
+The current step is a context variable; `workers/runtime/thread_context` lets threads inherit the context of the code
+that starts them.
 """
 
 from __future__ import annotations

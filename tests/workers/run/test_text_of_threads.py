@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from swallowtail.app.core.events import step_id
-from swallowtail.workers.run import threads
 from swallowtail.workers.run.context import Context
+from swallowtail.workers.runtime import thread_context
 from tests.workers.conftest import Harness
 
 
 @pytest.fixture(autouse=True)
 def carried() -> Iterator[None]:
     """Inherit contexts, as in every pool child."""
-    threads.inherit_context()
+    thread_context.inherit_context()
     yield
-    threads.restore()
+    thread_context.restore()
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_the_inner_of_two_steps_has_the_text_and_then_the_outer_again(harness: H
 
 
 def test_a_thread_without_context_writes_to_the_only_open_step(harness: Harness, ctx: Context) -> None:
-    threads.restore()
+    thread_context.restore()
 
     def elsewhere(text: str) -> None:
         thread = threading.Thread(target=ctx.text, args=[text])
