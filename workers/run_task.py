@@ -41,7 +41,7 @@ from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
-from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import End, RunOutcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.runtime.thread_context import inherit_context
@@ -124,14 +124,14 @@ def perform(
 
 def run_agent(
     spec: AgentSpec | None, claim: Claim, rt: Runtime, interrupts: Interrupts, live: LiveProgress, wait: DatabaseWait
-) -> tuple[Any, Outcome | None]:
+) -> tuple[Any, RunOutcome | None]:
     """Call the agent. Returns its result, or how the run ends without one."""
     if spec is None:
         waited = f"none that does took it within {rt.settings.kind_patience:g} s"
         message = f"This worker has no agent of kind {claim.kind!r}, and {waited}"
-        return None, Outcome(End.FAIL, {"code": "unknown_kind", "message": message})
+        return None, RunOutcome(End.FAIL, {"code": "unknown_kind", "message": message})
     task_input = read_input(spec, claim.input)
-    if isinstance(task_input, Outcome):
+    if isinstance(task_input, RunOutcome):
         return None, task_input
     ctx = Context(claim, rt.runs, rt.settings, interrupts, live, wait.write)
     try:
@@ -161,7 +161,7 @@ def make_database_wait(claim: Claim, rt: Runtime, state: RunState, live: LivePro
     return DatabaseWait(rt.settings.heartbeat_seconds, may_wait, extend_lease)
 
 
-def read_input(spec: AgentSpec, document: Any) -> BaseModel | Outcome:
+def read_input(spec: AgentSpec, document: Any) -> BaseModel | RunOutcome:
     """Validate a task's input again with the agent's own model, which may have changed since the submission."""
     try:
         return spec.input_model.model_validate(document)
@@ -175,4 +175,4 @@ def read_input(spec: AgentSpec, document: Any) -> BaseModel | Outcome:
         }
     except Exception as broken:  # a model may have validators that raise anything
         error = describe(broken, code="invalid_input")
-    return Outcome(End.FAIL, error)
+    return RunOutcome(End.FAIL, error)

@@ -25,7 +25,7 @@ from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode, to_text
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.open_steps import OpenStep, OpenSteps
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, RunOutcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.step_names import find_naming_error, find_work_error, to_percent
 from swallowtail.workers.run.step_writer import StepWriter, Write, write_once
@@ -66,7 +66,7 @@ class Context:
         self._open = OpenSteps()
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RunOutcome | None:
         """How the run ends, once that is decided."""
         return self._writer.outcome
 
@@ -168,7 +168,7 @@ class Context:
 
     def _perform(
         self, step: OpenStep, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
-    ) -> tuple[CheckedJson | None, Outcome | None]:
+    ) -> tuple[CheckedJson | None, RunOutcome | None]:
         # A function of its own: when it returns, the exception is freed, and with it the frames that hold the memory
         # that a MemoryError was about.
         try:

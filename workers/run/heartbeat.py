@@ -23,7 +23,7 @@ from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, Outcome
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, RunOutcome
 from swallowtail.workers.run.shared_memory import RunIdentity
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class Heartbeat:
         settings: Settings,
         interrupts: Interrupts,
         live: LiveProgress,
-        write_outcome: Callable[[Outcome], object],
+        write_outcome: Callable[[RunOutcome], object],
         kill: Callable[[], None] = kill_self,
     ) -> None:
         self._claim = claim
@@ -133,7 +133,7 @@ class Heartbeat:
         ):
             self._end_by_force(outcome)
 
-    def _end_by_force(self, outcome: Outcome) -> None:
+    def _end_by_force(self, outcome: RunOutcome) -> None:
         log.error("run_killed", task_id=self._claim.task_id, reason=outcome.error["code"])
         # In a thread: a database that hangs must not keep this process alive.
         writer = threading.Thread(target=self._write_outcome, args=(outcome,), daemon=True)

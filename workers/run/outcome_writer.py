@@ -12,7 +12,7 @@ from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import End, Outcome
+from swallowtail.workers.run.outcomes import End, RunOutcome
 from swallowtail.workers.run.retry_policy import outcome_of_database_error
 from swallowtail.workers.run.step_writer import Write, write_once
 
@@ -27,7 +27,7 @@ class OutcomeWriter:
         self._claim = claim
         self._live = live
 
-    def write(self, result: Any, outcome: Outcome | None, perform: Write = write_once) -> TaskStatus | None:
+    def write(self, result: Any, outcome: RunOutcome | None, perform: Write = write_once) -> TaskStatus | None:
         """Write a result, or an outcome without one. Returns the task's new status, None if it was not written."""
         try:
             status = self._write(result, outcome, perform)
@@ -48,13 +48,13 @@ class OutcomeWriter:
         log.info("run_ended", became=status, how=outcome.end.value if outcome else "complete")
         return status
 
-    def write_before_kill(self, outcome: Outcome) -> None:
+    def write_before_kill(self, outcome: RunOutcome) -> None:
         """Write an outcome, and publish it before this process is killed."""
         self.write(None, outcome)
         if self._rt.publisher is not None:
             self._rt.publisher.close()
 
-    def _write_database_error(self, outcome: Outcome) -> TaskStatus | None:
+    def _write_database_error(self, outcome: RunOutcome) -> TaskStatus | None:
         """Write that the database refused the end; if it refuses that as well, the lease runs out."""
         try:
             return self._end(None, outcome)
@@ -62,7 +62,7 @@ class OutcomeWriter:
             log.error("end_not_written", reason=type(error).__name__)
             return None
 
-    def _write(self, result: Any, outcome: Outcome | None, perform: Write) -> TaskStatus | None:
+    def _write(self, result: Any, outcome: RunOutcome | None, perform: Write) -> TaskStatus | None:
         if outcome is not None and outcome.end is End.ABANDON:
             return None
         pending = self._live.take_pending()
@@ -71,7 +71,7 @@ class OutcomeWriter:
         status: TaskStatus = perform(lambda: self._end(result, outcome))
         return status
 
-    def _end(self, result: Any, outcome: Outcome | None) -> TaskStatus:
+    def _end(self, result: Any, outcome: RunOutcome | None) -> TaskStatus:
         runs, claim = self._rt.runs, self._claim
         if outcome is None:
             return runs.complete(claim, result)

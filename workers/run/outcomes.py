@@ -27,7 +27,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How a run ends early: `delay` is in seconds, `outside_steps` marks an error outside of any step."""
 
     end: End
@@ -36,13 +36,13 @@ class Outcome:
     outside_steps: bool = False
 
 
-CANCELLED = Outcome(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})
-LEASE_LOST = Outcome(End.ABANDON, {"code": "lease_lost", "message": "This run no longer holds the task"})
-TIMED_OUT = Outcome(End.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
-WORKER_STOPPED = Outcome(
+CANCELLED = RunOutcome(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})
+LEASE_LOST = RunOutcome(End.ABANDON, {"code": "lease_lost", "message": "This run no longer holds the task"})
+TIMED_OUT = RunOutcome(End.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
+WORKER_STOPPED = RunOutcome(
     End.REQUEUE, {"code": "worker_stopped", "message": "The worker was shut down; the run goes on elsewhere"}
 )
-TERMINATED = Outcome(End.LOST, {"code": "worker_lost", "message": "The process of the run was ended"})
+TERMINATED = RunOutcome(End.LOST, {"code": "worker_lost", "message": "The process of the run was ended"})
 
 
 class PermanentError(Exception):
@@ -65,7 +65,7 @@ class RunStopped(KeyboardInterrupt):
     It is a KeyboardInterrupt because `except Exception` must not catch it, and asyncio lets no other exception out.
     """
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: RunOutcome) -> None:
         super().__init__(outcome.error["message"])
         self.outcome = outcome
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.run.error_text import describe
-from swallowtail.workers.run.outcomes import TIMED_OUT, WORKER_STOPPED, End, Outcome, PermanentError
+from swallowtail.workers.run.outcomes import TIMED_OUT, WORKER_STOPPED, End, PermanentError, RunOutcome
 from swallowtail.workers.run.run_state import RunState
 
 log = structlog.get_logger(__name__)
@@ -27,24 +27,24 @@ _SECONDS = re.compile(r"\d+(\.\d+)?")
 
 def outcome_of_error(
     error: BaseException, state: RunState, settings: Settings, *, tried: int, tries: int, step: str | None = None
-) -> Outcome:
+) -> RunOutcome:
     """Return how the run ends after the `tried`th exception of a step, or of code outside of steps."""
     if state.timed_out or isinstance(error, SoftTimeLimitExceeded):
         return TIMED_OUT
     described = describe(error)
     if isinstance(error, PermanentError):
-        return Outcome(End.FAIL, described)
+        return RunOutcome(End.FAIL, described)
     if state.stop_raised:
         # The exception is most likely a consequence of WorkerStopping.
         return WORKER_STOPPED
     if step is not None:
         described = {**described, "step": step, "tries": tried}
     if tried >= tries:
-        return Outcome(End.FAIL, described)
-    return Outcome(End.RETRY, described, delay=retry_delay(error, tried, settings), outside_steps=step is None)
+        return RunOutcome(End.FAIL, described)
+    return RunOutcome(End.RETRY, described, delay=retry_delay(error, tried, settings), outside_steps=step is None)
 
 
-def outcome_of_database_error(error: SQLAlchemyError, attempt: int, settings: Settings) -> Outcome:
+def outcome_of_database_error(error: SQLAlchemyError, attempt: int, settings: Settings) -> RunOutcome:
     """Return how the run ends when the database refuses a write of ours.
 
     The log holds the error under the id that the task's error names; its statements and values are for operators only.
@@ -57,8 +57,8 @@ def outcome_of_database_error(error: SQLAlchemyError, attempt: int, settings: Se
         "message": f"The database refused a write of this run; the log has it as {error_id}",
     }
     if isinstance(error, DataError):
-        return Outcome(End.FAIL, described)
-    return Outcome(End.RETRY, described, delay=backoff(attempt, settings))
+        return RunOutcome(End.FAIL, described)
+    return RunOutcome(End.RETRY, described, delay=backoff(attempt, settings))
 
 
 def retry_delay(error: BaseException, tried: int, settings: Settings) -> float:

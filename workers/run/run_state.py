@@ -7,7 +7,7 @@ import threading
 import time
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, TERMINATED, WORKER_STOPPED, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, TERMINATED, WORKER_STOPPED, RunOutcome, RunStopped
 from swallowtail.workers.run.shared_memory import RunSlot
 
 
@@ -55,7 +55,7 @@ class RunState:
         """When the lease ends at the latest, by the machine's clock."""
         return max(self._extended_at, self.slot.last_extension) + self._settings.lease_seconds
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RunOutcome | None:
         """Return how the run has to end, or None if it may continue."""
         if self.is_finishing:
             return None
@@ -67,7 +67,7 @@ class RunState:
             return WORKER_STOPPED if self.slot.memory.is_stopping else TERMINATED
         return None
 
-    def forced_outcome(self) -> Outcome | None:
+    def forced_outcome(self) -> RunOutcome | None:
         """Return how the run has to end even if the agent's code does not ask; a cancel waits for its grace first."""
         outcome = self.outcome()
         cancel_deadline = (self._cancelled_at or 0.0) + self._settings.cancel_grace

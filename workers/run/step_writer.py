@@ -15,7 +15,7 @@ from swallowtail.app.core.ledger.runs import RunWriter, StepWrite
 from swallowtail.app.core.validation import CheckedJson
 from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, End, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, End, RunOutcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_database_error
 from swallowtail.workers.run.run_state import RunState
 
@@ -34,7 +34,7 @@ class StepWriter:
     def __init__(
         self, claim: Claim, runs: RunWriter, settings: Settings, state: RunState, live: LiveProgress, write: Write
     ) -> None:
-        self.outcome: Outcome | None = None
+        self.outcome: RunOutcome | None = None
         self._claim = claim
         self._runs = runs
         self._settings = settings
@@ -64,7 +64,7 @@ class StepWriter:
         self._write(self._runs.skip_step, key, agent, action, reason)
         self._report_end(key, "skipped")
 
-    def fail(self, key: str, outcome: Outcome) -> NoReturn:
+    def fail(self, key: str, outcome: RunOutcome) -> NoReturn:
         """Record that this try of a step failed, and end the run."""
         self._write_pending_progress()
         self._write(self._runs.fail_step, key, outcome.error)
@@ -74,9 +74,9 @@ class StepWriter:
     def reject(self, problem: str | None) -> None:
         """End the run if a step is used in a way that cannot work."""
         if problem is not None:
-            self.stop(Outcome(End.FAIL, {"code": "bad_step", "message": problem}))
+            self.stop(RunOutcome(End.FAIL, {"code": "bad_step", "message": problem}))
 
-    def stop(self, outcome: Outcome) -> NoReturn:
+    def stop(self, outcome: RunOutcome) -> NoReturn:
         """End the run."""
         self.outcome = outcome
         raise RunStopped(outcome)
@@ -107,6 +107,6 @@ class StepWriter:
         except Conflict as conflict:
             self.reject(conflict.message)
         except Unavailable as unavailable:
-            self.stop(Outcome(End.ABANDON, unavailable.as_dict()))
+            self.stop(RunOutcome(End.ABANDON, unavailable.as_dict()))
         except SQLAlchemyError as error:
             self.stop(outcome_of_database_error(error, self._claim.attempt, self._settings))

@@ -12,7 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.signals import step_started
 from swallowtail.workers.run.context import Context
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, Outcome, PermanentError, RunStopped
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, PermanentError, RunOutcome, RunStopped
 from tests.harness.event_lines import steps
 from tests.workers.conftest import Harness
 
@@ -23,7 +23,7 @@ def fail(error: BaseException) -> NoReturn:
     raise error
 
 
-def outcome_of(call: Callable[..., Any], *args: Any, **named: Any) -> Outcome:
+def outcome_of(call: Callable[..., Any], *args: Any, **named: Any) -> RunOutcome:
     """Return the outcome with which a call of the context stops the run."""
     with pytest.raises(RunStopped) as stopped:
         call(*args, **named)

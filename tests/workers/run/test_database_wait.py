@@ -12,7 +12,7 @@ from swallowtail.workers import run_task
 from swallowtail.workers.run.database_wait import DatabaseWait
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
-from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import End, RunOutcome, RunStopped
 from tests.harness.refusing_database import SQLITE_REFUSALS, Refusing
 from tests.harness.waiting import wait_until
 from tests.workers.conftest import Harness
@@ -55,11 +55,11 @@ def test_a_run_whose_worker_is_about_to_end_does_not_wait(harness: Harness) -> N
     assert stopped.value.outcome.end is End.ABANDON
 
 
-OUTCOMES: dict[str, tuple[Outcome | None, TaskStatus]] = {
+OUTCOMES: dict[str, tuple[RunOutcome | None, TaskStatus]] = {
     "complete": (None, TaskStatus.COMPLETED),
-    "fail": (Outcome(End.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
-    "retry": (Outcome(End.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
-    "requeue": (Outcome(End.REQUEUE, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
+    "fail": (RunOutcome(End.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
+    "retry": (RunOutcome(End.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
+    "requeue": (RunOutcome(End.REQUEUE, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
 }
 
 

@@ -17,7 +17,14 @@ from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.workers.run.heartbeat import Heartbeat
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, WORKER_STOPPED, Outcome, RunStopped, WorkerStopping
+from swallowtail.workers.run.outcomes import (
+    CANCELLED,
+    LEASE_LOST,
+    WORKER_STOPPED,
+    RunOutcome,
+    RunStopped,
+    WorkerStopping,
+)
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
 from tests.harness.settings import make_settings
@@ -54,7 +61,7 @@ class Run:
     interrupts: Interrupts
     writer: FakeWriter
     live: LiveProgress
-    written: list[Outcome]
+    written: list[RunOutcome]
     killed: threading.Event
     memory: SharedMemory
 
@@ -77,7 +84,7 @@ def new_run() -> Iterator[NewRun]:
             cancel_grace=grace,
             shutdown_grace=shutdown_grace,
         )
-        memory, writer, written = SharedMemory(), FakeWriter(), list[Outcome]()
+        memory, writer, written = SharedMemory(), FakeWriter(), list[RunOutcome]()
         interrupts = Interrupts(RunState(memory.slot(0), settings))
         live = LiveProgress(CLAIM, 10.0, interrupts.state.changed.set)
         killed = threading.Event()
@@ -97,7 +104,7 @@ def new_run() -> Iterator[NewRun]:
 
 
 @contextmanager
-def stopped_with(outcome: Outcome) -> Iterator[None]:
+def stopped_with(outcome: RunOutcome) -> Iterator[None]:
     with pytest.raises(RunStopped) as stopped:
         yield
     assert stopped.value.outcome is outcome

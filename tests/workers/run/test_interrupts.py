@@ -15,7 +15,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from swallowtail.workers.run.interrupts import Interrupts
-from swallowtail.workers.run.outcomes import CANCELLED, TERMINATED, Outcome, RunStopped
+from swallowtail.workers.run.outcomes import CANCELLED, TERMINATED, RunOutcome, RunStopped
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
 from tests.harness.settings import make_settings
@@ -28,9 +28,9 @@ class FakeState(RunState):
 
     def __init__(self) -> None:
         super().__init__(SharedMemory().slot(0), make_settings())
-        self.forced: Outcome | None = None
+        self.forced: RunOutcome | None = None
 
-    def forced_outcome(self) -> Outcome | None:
+    def forced_outcome(self) -> RunOutcome | None:
         return self.forced
 
 
