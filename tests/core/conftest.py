@@ -14,6 +14,7 @@ from psycopg import sql
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.tables.base import Base
 from tests.core.domain import Domain
+from tests.harness.closed_objects import closing_all
 from tests.harness.servers import PostgresServer
 from tests.harness.settings import make_settings
 
@@ -83,12 +84,7 @@ def domain(new_domain_on: NewDomain) -> Domain:
 
 
 def _make_domains(place: dict[str, Any]) -> Iterator[NewDomain]:
-    domains: list[Domain] = []
-
     def make(**values: Any) -> Domain:
-        domains.append(Domain(make_settings(**place, **values)))
-        return domains[-1]
+        return Domain(make_settings(**place, **values))
 
-    yield make
-    for domain in domains:
-        domain.close()
+    yield from closing_all(make)

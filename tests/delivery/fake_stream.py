@@ -8,7 +8,7 @@ from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.streams.instance_stream import InstanceStream
 from swallowtail.app.delivery.wire import Since
-from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message, live_message
 from tests.harness.settings import make_settings
 
 
@@ -47,6 +47,19 @@ class Scene:
     def publish(self, count: int = 1, **fields: Any) -> None:
         """Commit events and publish them."""
         self.stream.receive(events_message(self.reader.write(count, **fields)))
+        self.stream.turn()
+
+    def publish_live_to_slow_client(self) -> None:
+        """Publish 1 to 50 percent to `fast`, and to `slow`, which receives nothing until the end."""
+        self.join("slow")
+        self.join("fast")
+        self.publish()
+        self.transport.stall("slow")
+        self.transport.waiting["slow"] = 16
+        for percent in range(1, 51):
+            self.stream.receive(live_message(percent, base=1, rev=percent))
+            self.stream.turn()
+        self.transport.drain("slow")
         self.stream.turn()
 
     def check(self) -> None:

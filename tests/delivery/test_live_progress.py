@@ -56,15 +56,6 @@ def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[.
 
 def test_a_slow_client_gets_the_latest_live_state_only(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=16)
-    s.join("slow")
-    s.join("fast")
-    s.publish()
-    s.transport.stall("slow")
-    s.transport.waiting["slow"] = 16
-    for percent in range(1, 51):
-        s.stream.receive(live_message(percent, base=1, rev=percent))
-        s.stream.turn()
-    s.transport.drain("slow")
-    s.stream.turn()
+    s.publish_live_to_slow_client()
     assert s.story("slow") == ["subscribed", "1", "live 50"]
     assert s.story("fast") == ["subscribed", "1", *[f"live {percent}" for percent in range(1, 51)]]

@@ -240,16 +240,7 @@ def test_a_cursor_behind_the_buffer_is_one_miss(scene: Callable[..., Scene]) -> 
 def test_conflation_shows_in_what_was_offered_and_what_was_sent(scene: Callable[..., Scene]) -> None:
     offered, sent = Growth("swallowtail_live_offered_total"), Growth("swallowtail_delivered_total", kind="live")
     s = scene(client_backlog=16)
-    s.join("slow")
-    s.join("fast")
-    s.publish()
-    s.transport.stall("slow")
-    s.transport.waiting["slow"] = 16
-    for percent in range(1, 51):
-        s.stream.receive(live_message(percent, base=1, rev=percent))
-        s.stream.turn()
-    s.transport.drain("slow")
-    s.stream.turn()
+    s.publish_live_to_slow_client()
     assert (offered(), sent()) == (100, 51)
     s.stream.receive(live_message(1, base=1, rev=1))
     s.stream.turn()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from tests.harness.closed_objects import closing_all
 from tests.identity.bench import Bench
 
 NewBench = Callable[..., Bench]
@@ -27,15 +28,11 @@ def clock() -> Iterator[time_machine.Traveller]:
 @pytest.fixture
 def new_bench(tmp_path: Path) -> Iterator[NewBench]:
     """Make benches on the same database; all are closed at the end of the test."""
-    benches: list[Bench] = []
 
     def make(**values: Any) -> Bench:
-        benches.append(Bench(tmp_path, **values))
-        return benches[-1]
+        return Bench(tmp_path, **values)
 
-    yield make
-    for bench in benches:
-        bench.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture

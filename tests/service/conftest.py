@@ -11,6 +11,7 @@ import pytest
 
 from swallowtail.app.core.database.migrate import migrate
 from tests.core.domain import Domain
+from tests.harness.closed_objects import closing_all
 from tests.harness.servers import PostgresServer, RedisServer
 from tests.harness.settings import make_settings
 
@@ -36,16 +37,12 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 def new_domain(migrated: Path, tmp_path: Path) -> Iterator[NewDomain]:
     """Return a factory of domains on one SQLite database and one queue of the test."""
     shutil.copy(migrated, tmp_path)
-    domains: list[Domain] = []
     queue = f"test-{uuid4().hex[:12]}"
 
     def make(**values: object) -> Domain:
-        domains.append(Domain(make_settings(**{"var_dir": tmp_path, "queue": queue, **values})))
-        return domains[-1]
+        return Domain(make_settings(**{"var_dir": tmp_path, "queue": queue, **values}))
 
-    yield make
-    for domain in domains:
-        domain.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.event_log import read_head
 from swallowtail.app.core.tables.tasks import Task
 from tests.core.domain import Domain
+from tests.harness.closed_objects import closing_all
 from tests.harness.program import ROOT
 from tests.harness.servers import PostgresServer
 from tests.harness.settings import make_settings
@@ -56,15 +57,11 @@ def on(request: pytest.FixtureRequest, new_domain: NewDomain) -> Iterator[Callab
 @pytest.fixture
 def domain_on() -> Iterator[Callable[..., Domain]]:
     """Return a factory of domains on a PostgreSQL database with one driver."""
-    domains: list[Domain] = []
 
     def make(url: str, driver: PostgresDriver, **values: Any) -> Domain:
-        domains.append(Domain(make_settings(database_url=url, **values), driver))
-        return domains[-1]
+        return Domain(make_settings(database_url=url, **values), driver)
 
-    yield make
-    for domain in domains:
-        domain.close()
+    yield from closing_all(make)
 
 
 def _lock_sqlite(domain: Domain) -> subprocess.Popen[str]:

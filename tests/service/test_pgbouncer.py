@@ -17,6 +17,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.web.ops.health import check_database
 from tests.core.domain import Domain
+from tests.harness.closed_objects import closing_all
 from tests.harness.servers import PgBouncer, PostgresServer
 from tests.harness.settings import make_settings
 
@@ -37,16 +38,12 @@ def bouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 @pytest.fixture
 def new_domain_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewDomain]:
     """Return a factory of domains on an empty database behind PgBouncer."""
-    domains: list[Domain] = []
     url = bouncer.url(make_url(postgres).database or "")
 
     def make(driver: PostgresDriver = "psycopg", **values: Any) -> Domain:
-        domains.append(Domain(make_settings(database_url=url, **values), driver))
-        return domains[-1]
+        return Domain(make_settings(database_url=url, **values), driver)
 
-    yield make
-    for domain in domains:
-        domain.close()
+    yield from closing_all(make)
 
 
 def _perform(domain: Domain, fails: list[Exception]) -> None:

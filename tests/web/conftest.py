@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
+from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.web.app_fixture import Open, WebApp
 from tests.web.callers import CallersApp, open_callers_app
@@ -31,15 +32,11 @@ def web_app(settings: Settings) -> Iterator[WebApp]:
 @pytest.fixture
 def open_web_app(tmp_path: Path) -> Iterator[Open]:
     """Open applications with additional settings and without an instance."""
-    web_apps: list[WebApp] = []
 
     def make(**more: str) -> WebApp:
-        web_apps.append(WebApp(make_settings(var_dir=tmp_path, async_mode="threading", **more)))
-        return web_apps[-1]
+        return WebApp(make_settings(var_dir=tmp_path, async_mode="threading", **more))
 
-    yield make
-    for web_app in web_apps:
-        web_app.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture(scope="module")

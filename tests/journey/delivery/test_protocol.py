@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from swallowtail.app.core.tables.instances import Instance
-from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
-from tests.harness.server_modes import WAYS
-from tests.harness.servers import RedisBinary
 from tests.journey.event_writer import Author
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+#: Small limits, and a head twice a second.
 LIMITS = {"head_interval": 0.5, "replay_limit": 30}
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def deployment(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[Deployment]:
-    """One web process of each way for all tests here, with small limits and a head twice a second."""
-    with Deployment(redis_binary=redis_binary, env={**LIMITS, **WAYS[request.param]}) as opened:
-        opened.start_web()
-        yield opened
-
-
-@pytest.fixture
-def url(deployment: Deployment) -> str:
-    return deployment.webs[0].url
-
-
-@pytest.fixture
-def author(deployment: Deployment) -> Author:
-    return Author(deployment)
 
 
 def test_a_client_of_section_1_receives_a_task(author: Author, url: str) -> None:

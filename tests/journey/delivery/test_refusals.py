@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import websocket
 
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder
-from tests.harness.server_modes import WAYS
-from tests.harness.servers import RedisBinary
 from tests.journey.event_writer import Author
 
 LIMITS = {"max_subscriptions": 3, "max_body_bytes": 20_000}
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def deployment(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[Deployment]:
-    """One web process of each way for all tests here, with small limits."""
-    with Deployment(redis_binary=redis_binary, env={**LIMITS, **WAYS[request.param]}) as opened:
-        opened.start_web()
-        yield opened
-
-
-@pytest.fixture
-def url(deployment: Deployment) -> str:
-    return deployment.webs[0].url
-
-
-@pytest.fixture
-def author(deployment: Deployment) -> Author:
-    return Author(deployment)
 
 
 BAD = [

@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.harness.closed_objects import closing_all
 from tests.web.accept.acceptor_scene import Scene
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Any]:
-    scenes: list[Scene] = []
-
     def make(**options: Any) -> Scene:
-        scenes.append(Scene(tmp_path, **options))
-        return scenes[-1]
+        return Scene(tmp_path, **options)
 
-    yield make
-    for one in scenes:
-        one.close()
+    yield from closing_all(make)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.services.instance_deletion import delete_instance
+from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
@@ -29,7 +30,6 @@ OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name
 def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewWebApp]:
     """Open applications on one new database."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    web_apps: list[WebApp] = []
 
     def make(**more: Any) -> WebApp:
         options = {
@@ -40,12 +40,9 @@ def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewW
             "secret_key": KEY,
             **more,
         }
-        web_apps.append(WebApp(make_settings(database_url=url, **options)))
-        return web_apps[-1]
+        return WebApp(make_settings(database_url=url, **options))
 
-    yield make
-    for web_app in web_apps:
-        web_app.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services.instances import create_instance
+from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import WebApp, expect_json, expect_problem
@@ -25,8 +26,6 @@ Open = Callable[[int], WebApp]
 
 @pytest.fixture
 def open_web_app(tmp_path: Path) -> Iterator[Open]:
-    web_apps: list[WebApp] = []
-
     def make(most: int) -> WebApp:
         options: dict[str, Any] = {
             "var_dir": tmp_path,
@@ -35,15 +34,12 @@ def open_web_app(tmp_path: Path) -> Iterator[Open]:
             "secret_key": KEY,
         }
         web_app = WebApp(make_settings(**options, **CHEAP, max_user_instances=most))
-        web_apps.append(web_app)
         for name in ("ann", "bob"):
             users.create_user(web_app.rt, name, PASSWORD)
         users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
         return web_app
 
-    yield make
-    for web_app in web_apps:
-        web_app.close()
+    yield from closing_all(make)
 
 
 def test_a_user_may_create_as_many_as_the_number_says(open_web_app: Open) -> None:

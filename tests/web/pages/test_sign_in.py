@@ -18,6 +18,7 @@ from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.web.pages.login import find_own_path
+from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import SUBMISSION, WebApp, expect_problem
@@ -29,18 +30,13 @@ TLS: dict[str, Any] = {"base_url": "https://localhost", "headers": {"X-Forwarded
 
 @pytest.fixture
 def open_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
-    web_apps: list[WebApp] = []
-
     def make(**values: Any) -> WebApp:
         options = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP}
         web_app = WebApp(make_settings(**{**options, **values}))
-        web_apps.append(web_app)
         users.create_user(web_app.rt, "ann", PASSWORD)
         return web_app
 
-    yield make
-    for web_app in web_apps:
-        web_app.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture

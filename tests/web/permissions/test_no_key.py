@@ -16,6 +16,7 @@ from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership
+from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
@@ -29,17 +30,13 @@ OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id":
 @pytest.fixture
 def new_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
     """Open applications on a database URL, as a distributed deployment has."""
-    web_apps: list[WebApp] = []
 
     def make(**more: Any) -> WebApp:
         url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
         options = {"var_dir": tmp_path, "database_url": url, "async_mode": "threading", "auth": "required", **CHEAP}
-        web_apps.append(WebApp(make_settings(**{**options, **PROVIDER, "secret_key": "", **more})))
-        return web_apps[-1]
+        return WebApp(make_settings(**{**options, **PROVIDER, "secret_key": "", **more}))
 
-    yield make
-    for web_app in web_apps:
-        web_app.close()
+    yield from closing_all(make)
 
 
 @pytest.fixture
