@@ -12,7 +12,12 @@ from tests.delivery.fake_stream import Scene
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
+def read_pause() -> float:
+    return 0.0
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, read_pause: float) -> Callable[..., Scene]:
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
+    monkeypatch.setattr(stream_module, "READ_PAUSE", read_pause)
     return Scene

@@ -30,6 +30,11 @@ class CircuitBreaker:
             self._closed_at = now + self._seconds
             return True
 
+    @property
+    def retry_at(self) -> float:
+        """When the next caller may call the service, by the clock; 0 while it works."""
+        return self._closed_at if self.has_failed else 0.0
+
     def record_failure(self) -> bool:
         """Open the circuit. Returns whether this is the first failure after a success."""
         with self._lock:

@@ -18,6 +18,7 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
@@ -61,7 +62,8 @@ class InstanceStream:
         self._groups, self._gap = self.intake.groups, self.intake.gap
         self._was_joined = self._was_resubscribed = False
         self._turned_at = 0.0
-        self._paused_until = 0.0
+        #: Open after the database could not be read.
+        self._breaker = CircuitBreaker(READ_PAUSE)
 
     @property
     def is_idle(self) -> bool:
@@ -115,10 +117,10 @@ class InstanceStream:
                 self.turn()
             except Unavailable as fault:
                 log.warning("replay_postponed", instance_id=self.instance_id, reason=fault.message)
-                self._paused_until = time.monotonic() + READ_PAUSE
+                self._breaker.record_failure()
             except Exception:
                 log.exception("delivery_failed", instance_id=self.instance_id)
-                self._paused_until = time.monotonic() + READ_PAUSE
+                self._breaker.record_failure()
             if self.is_idle and may_end(self):
                 return
 
@@ -130,6 +132,7 @@ class InstanceStream:
             self._advance()
         while (after := self._next_read()) is not None:
             page = self._reader.read_page(self.instance_id, after)
+            self._breaker.record_success()
             with self._lock:
                 self.intake.receive_page(after, page)
                 self._read_mailbox()
@@ -169,7 +172,7 @@ class InstanceStream:
         with self._lock:
             now = time.monotonic()
             intake.asked_for = intake.buffer.target
-            if self.is_idle or now < self._paused_until:
+            if self.is_idle or now < self._breaker.retry_at:
                 return None
             if self._gap.is_due(now):
                 return intake.buffer.last
@@ -189,7 +192,7 @@ class InstanceStream:
             pause = self._groups.seconds_until_due()
             ask_at = 0.0 if self._groups.lowest_position() is not None else self._gap.ask_at
             if ask_at is not None:
-                pause = min(pause, max(ask_at, self._paused_until) - time.monotonic())
+                pause = min(pause, max(ask_at, self._breaker.retry_at) - time.monotonic())
             return max(pause, 0.001)
 
     def _join_delay(self) -> float:

@@ -19,6 +19,7 @@ import redis
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.redis.connection import connect
 
@@ -70,7 +71,8 @@ class ConnectionQuota:
         self._client: redis.Redis | None = None
         self._next_lease = 0.0
         self._next_refresh = 0.0
-        self.is_unavailable = False
+        #: After a failure only the thread tries again.
+        self._breaker = CircuitBreaker(_RETRY_PAUSE)
 
     def acquire(self, key: str, limit: int) -> bool:
         """Count one more connection of a user, unless there are `limit` already.
@@ -136,7 +138,7 @@ class ConnectionQuota:
 
     def _ask(self, key: str) -> int:
         """Return how many connections a user has in other processes; 0 when Redis does not answer."""
-        if self.is_unavailable:
+        if self._breaker.has_failed:
             self._mark_changed(key)
             return 0
         question: Future[int] = Future()
@@ -156,11 +158,10 @@ class ConnectionQuota:
     def _synchronize_or_pause(self) -> None:
         try:
             self.synchronize()
-            self.is_unavailable = False
+            self._breaker.record_success()
         except (redis.RedisError, OSError) as error:
-            if not self.is_unavailable:
+            if self._breaker.record_failure():
                 log.warning("connection_quota_without_redis", reason=str(error))
-            self.is_unavailable = True
             self._thread.pause(_RETRY_PAUSE)
             self._thread.wake()
 

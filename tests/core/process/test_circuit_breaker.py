@@ -20,10 +20,12 @@ def test_after_a_failure_one_caller_tries_again_after_a_pause() -> None:
     assert breaker.allows()
     assert breaker.record_failure()
     assert not breaker.allows()
+    assert breaker.retry_at == 1.0
     clock.now = 1.0
     assert breaker.allows()
     assert not breaker.allows()
     assert not breaker.record_failure()
+    assert breaker.retry_at == 2.0
 
 
 def test_a_success_closes_the_circuit_for_all() -> None:
@@ -33,6 +35,7 @@ def test_a_success_closes_the_circuit_for_all() -> None:
     clock.now = 1.0
     assert breaker.allows()
     breaker.record_success()
+    assert breaker.retry_at == 0.0
     assert breaker.allows()
     assert breaker.allows()
     assert breaker.record_failure()
