@@ -112,6 +112,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics_server.serve(runtime, settings.worker_metrics_port)
+    _work(runtime, parent, stopping)
+    with contextlib.suppress(Exception):
+        runtime.close()
+
+
+def _work(runtime: Runtime, parent: int, stopping: threading.Event) -> None:
+    """Sweep, announce the worker and extend leases until `stopping` is set or the parent is gone."""
+    settings = runtime.settings
     sweeper = runtime.make_sweeper()
     sweeper.start()
     worker_id, interval = f"{socket.gethostname()}:{pid_namespace()}:{parent}", settings.announce_interval
@@ -120,16 +128,17 @@ def main() -> None:
     )
     announcer.start()
     announcer.wake()
-    if len(sys.argv) > 2:
-        LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_writer(runtime), settings).start()
+    # Without a worker's memory there are no runs whose leases it extends.
+    memory = SharedMemory(int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    keeper = LeaseKeeper(memory, heartbeat_writer(runtime), settings)
+    keeper.start()
     while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
         pass
     sweeper.stop()
     announcer.stop(timeout=1.0)
+    keeper.stop(timeout=1.0)
     with contextlib.suppress(Exception):
         retire(runtime.db, worker_id)
-    with contextlib.suppress(Exception):
-        runtime.close()
 
 
 if __name__ == "__main__":

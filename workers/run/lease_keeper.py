@@ -75,10 +75,15 @@ class LeaseKeeper:
         self._due_since: dict[RunIdentity, float] = {}
         #: A run that missed a heartbeat is silent; its lease must not end before that is noticed.
         self._patience = min(2 * settings.heartbeat_seconds, (settings.heartbeat_seconds + settings.lease_seconds) / 2)
+        self._thread = PeriodicThread("lease_keeper", self.check_runs, settings.heartbeat_seconds / 2)
 
     def start(self) -> None:
-        """Check every half heartbeat until the process ends."""
-        PeriodicThread("lease_keeper", self.check_runs, self._settings.heartbeat_seconds / 2).start()
+        """Check every half heartbeat until `stop`."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the checks, and wait up to `timeout` seconds for one that is running."""
+        self._thread.stop(timeout)
 
     def check_runs(self) -> None:
         """Extend the lease of every run that is silent and alive."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
 from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory
 from tests.harness.settings import make_settings
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import PATIENCE, wait_until
 
 RUN = RunIdentity(os.getpid(), "task", "token")
 
@@ -98,6 +99,16 @@ def test_the_lease_of_a_silent_run_is_extended_and_the_run_can_read_that(make_ke
     kept_run.check_until(lambda: bool(kept_run.writer.calls), "the lease is extended")
     assert kept_run.writer.calls == [("heartbeat", "task", "token")]
     assert kept_run.memory.slot(0).last_extension >= began
+
+
+def test_a_lease_keeper_checks_until_it_is_stopped(make_kept_run: MakeKeptRun) -> None:
+    """Its thread went on while the process closed the database."""
+    kept_run = make_kept_run()
+    kept_run.keeper.start()
+    wait_until(lambda: kept_run.writer.calls, "the lease is extended")
+    assert "lease_keeper" in {thread.name for thread in threading.enumerate()}
+    kept_run.keeper.stop(PATIENCE)
+    assert "lease_keeper" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_lease_of_a_run_that_is_over_is_not_extended(make_kept_run: MakeKeptRun) -> None:
