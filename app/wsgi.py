@@ -85,6 +85,10 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
         # Before any metric is created. A process that replaces a dead one continues its numbers: a sum never falls,
         # and there are as many files as processes.
         values.ValueClass = values.MultiProcessValue(lambda: member)  # type: ignore[no-untyped-call]
+    from swallowtail.app.core.process.library_check import SERVERS, WEB, check_libraries
+
+    # Before the modules that use them are imported.
+    check_libraries(*WEB, SERVERS[mode])
     from swallowtail.app.web.serving.listener import listen
     from swallowtail.app.web.serving.web_process import run
 

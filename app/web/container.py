@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
-from flask_socketio import SocketIO
 
 from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.identity.authenticate import Tokens
@@ -28,7 +27,6 @@ class WebContainer:
 
     rt: Runtime
     tokens: Tokens
-    socketio: SocketIO
     sessions: Sessions
     transport: SocketTransport
     #: Delivers events to clients; `app/web/serving/web_process.py` starts it.

@@ -90,8 +90,8 @@ def _build_container(
     token_reader = Tokens(runtime)
     token_reader.check_keys()
     budgets = MemoryBudgets(settings)
-    sio = socket_server.make_socketio(app, settings, budgets, guard.origins)
-    sessions = Sessions(sio.server)
+    server = socket_server.make_server(app, settings, budgets, guard.origins)
+    sessions = Sessions(server)
     transport = SocketTransport(sessions, settings.client_backlog)
     reader = DatabaseReader(runtime.db, settings, runtime.offload)
     access_changed = threading.Event()
@@ -104,11 +104,10 @@ def _build_container(
     denied_requests = DeniedRequestQueue(runtime.db, denials)
     handlers = socket_server.register(sessions, transport, hub, settings, token_reader, limits, denied_requests)
     access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, handlers, access_changed)
-    background = ServerThreads(sessions, sio.server.manager.stop, handlers.close)
+    background = ServerThreads(sessions, server.manager.stop, handlers.close)
     return WebContainer(
         runtime,
         token_reader,
-        sio,
         sessions,
         transport,
         hub,

@@ -124,7 +124,7 @@ ARROWS = {
         "core.config core.database core.deployment_identity core.errors core.maintenance core.process core.security "
         "delivery.wire web.accept web.background web.container web.factory web.ops web.socketio web.websocket"
     ),
-    "wsgi": "core.config core.errors core.logs web.serving",
+    "wsgi": "core.config core.errors core.logs core.process web.serving",
     "workers.isolation": "",
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",

@@ -1,4 +1,9 @@
-"""Finds private names of libraries in files that may not use them, and names that no start-up check lists."""
+"""Finds private names of libraries in files that may not use them, and names that no start-up check lists.
+
+A name is private if it begins with an underscore, if the start-up check lists it, if it lies in a module that the
+library does not document, or if a class overrides a method that the library does not document. Of eventlet and
+Flask-SocketIO every undocumented name counts (`undocumented_names`).
+"""
 
 from __future__ import annotations
 
@@ -14,13 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from swallowtail.app.core.process.library_check import INTERNALS
-from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
+from tests.architecture import undocumented_names
+from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted, within
 
 #: Files and folders that may use private names of libraries.
 FILES = (
     "app/web/engineio/",
     "app/web/accept/gevent_handler.py",
+    "app/web/accept/http_server_handlers.py",
+    "app/web/accept/request_input.py",
+    "app/web/serving/eventlet_server.py",
     "app/web/socketio/client_manager.py",
+    "app/web/socketio/server.py",
     "app/core/database/connection_budget.py",
     "app/core/database/migrate.py",
     "app/delivery/redis/subscriber.py",
@@ -30,8 +40,17 @@ FILES = (
 _STANDARD_LIBRARY = ("workers/isolation/module_state.py", "workers/isolation/process_restore.py")
 #: Files that run without the product, so that its check does not run before them.
 _STANDALONE = ("clients/python/socket_connection.py", "bench/peers/bare_server.py")
-#: Attributes without an underscore that the libraries do not document either.
-_UNDOCUMENTED = ("eio",)
+#: Names in the start-up check that other objects have too: elsewhere they do not show which object is used.
+SHARED = (
+    "READ add cancel clock close closed connection content_length disconnect fd get_environ handlers position queue "
+    "reason receive send server session start_background_task"
+)
+#: Methods that a class may override anywhere: those that Python, Celery, Click, Flask, gevent, kombu and
+#: python-socketio document, and those of Python's own servers.
+_OVERRIDABLE = (
+    "create_task_handler decode dispatch_request ensure_connection error finish get_transport_cls handle handleError "
+    "handle_one_request invoke process_request_thread read_request setup __init__"
+)
 #: What each library documents; its other modules are internal.
 _DOCUMENTED = {
     "engineio": ("engineio", "engineio.exceptions"),
@@ -39,7 +58,7 @@ _DOCUMENTED = {
     "flask_socketio": ("flask_socketio",),
     "redis": ("redis", "redis.asyncio", "redis.backoff", "redis.client", "redis.exceptions", "redis.retry"),
     "kombu": ("kombu", "kombu.exceptions", "kombu.log"),
-    "eventlet": tuple(f"eventlet{name}" for name in ("", ".greenio", ".hubs", ".patcher", ".tpool", ".wsgi")),
+    "eventlet": tuple(f"eventlet{name}" for name in ("", ".hubs", ".patcher", ".tpool", ".wsgi")),
 }
 _BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 
@@ -56,7 +75,7 @@ def find_internals(tree: SourceTree) -> list[str]:
 
 def find_unchecked_names(tree: SourceTree) -> list[str]:
     """Return private names that listed files use and that the check at start does not list."""
-    listed = {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
+    listed = list_names()
     return [
         f"{source.path}:{line} uses {name}"
         for source in tree.python()
@@ -71,14 +90,31 @@ def find_unused_names(tree: SourceTree) -> list[str]:
     words = {
         word for source in tree.python() if source.path.startswith(FILES) for word in re.findall(r"\w+", source.text)
     }
-    names = {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
-    return sorted(names - words)
+    return sorted(list_names() - words)
+
+
+def find_idle_exceptions(tree: SourceTree) -> list[str]:
+    """Return names in `SHARED` that the start-up check does not list, or that no object elsewhere has."""
+    used = {
+        node.attr
+        for source in tree.python(*PRODUCT, "clients", "bench")
+        if not source.path.startswith(FILES)
+        for node in source.nodes
+        if isinstance(node, ast.Attribute)
+    }
+    return [name for name in SHARED.split() if name not in list_names() & used]
+
+
+def list_names() -> set[str]:
+    """Return the names in the start-up check."""
+    return {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
 
 
 @cache
 def uses(source: Source) -> list[tuple[int, str]]:
     """Return the private names of libraries' objects that a file uses, and the internal modules that it imports."""
-    return sorted({*_attributes(source), *_names_in_texts(source), *_inherited(source), *_internal_imports(source)})
+    rules = (_attributes, _names_in_texts, _inherited, _overridden, _internal_imports, undocumented_names.find)
+    return sorted({found for rule in rules for found in rule(source)})
 
 
 def _attributes(source: Source) -> Iterator[tuple[int, str]]:
@@ -86,7 +122,7 @@ def _attributes(source: Source) -> Iterator[tuple[int, str]]:
     for node in source.nodes:
         if not isinstance(node, ast.Attribute) or _is_own(node.value) or _is_of_python(source, node):
             continue
-        if is_private(node.attr) or node.attr in _UNDOCUMENTED:
+        if is_private(node.attr) or node.attr in _GUARDED:
             yield node.lineno, node.attr
 
 
@@ -118,6 +154,21 @@ def _inherited(source: Source) -> Iterator[tuple[int, str]]:
                         yield line, name
 
 
+def _overridden(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield methods of a library that a class overrides and calls, unless the library documents them."""
+    local, overridable = {node.name for node in source.classes}, _OVERRIDABLE.split()
+    for node in source.classes:
+        if all(within(source.resolve(base), "swallowtail") or dotted(base) in local for base in node.bases):
+            continue
+        for part in ast.walk(node):
+            if (
+                isinstance(part, ast.Attribute)
+                and part.attr not in overridable
+                and ast.unparse(part.value) == "super()"
+            ):
+                yield part.lineno, part.attr
+
+
 def _private_names_of(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and _is_own(part.value) and is_private(part.attr):
@@ -129,6 +180,9 @@ def _private_names_of(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
 @cache
 def _has(full: str, name: str) -> bool:
     """Return whether a library's class has a name, also one that its methods set."""
+    if within(full, "eventlet"):
+        # Once imported, it warns at every later fork of this process.
+        return True
     owner: Any = _load(full)
     methods = [item for part in owner.__mro__ for item in vars(part).values() if hasattr(item, "__code__")]
     return hasattr(owner, name) or any(name in method.__code__.co_names for method in methods)
@@ -171,3 +225,6 @@ def _is_module(name: str) -> bool:
 def is_private(name: str) -> bool:
     """Return whether a name begins with one underscore."""
     return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+_GUARDED = {name for name in list_names() if not is_private(name) and name not in SHARED.split()}

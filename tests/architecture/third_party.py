@@ -28,7 +28,6 @@ LIBRARIES = {
     "web": "apiflask flask pydantic",
     "web.accept": "werkzeug",
     "web.background": "sqlalchemy",
-    "web.container": "flask_socketio",
     "web.engineio": "engineio socketio",
     "web.http": "sqlalchemy werkzeug",
     "web.limits": "limits redis",

@@ -26,7 +26,7 @@ class EchoServer:
         # Imported now, after the standard library has been patched.
         from tests.conformance.echo import add_echo
 
-        add_echo(app.extensions["swallowtail"].socketio.server)
+        add_echo(app.extensions["swallowtail"].sessions.server)
         return self._serve(listener, loop, app, settings)
 
 

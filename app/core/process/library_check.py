@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.metadata import version
-from inspect import getmro, isfunction
-from typing import Any
+from inspect import isfunction
+from pkgutil import resolve_name
 
 from swallowtail.app.core.errors import SettingsError
 
-#: Private and undocumented names by distribution and by the class that has them, as attribute or set by a method.
+#: Private and undocumented names by distribution and by the module or class that has them. Those of a class are
+#: attributes, or its methods use them. What a library's guide or reference describes is not listed;
+#: `tests/architecture/library_internals.py` and `undocumented_names.py` say what counts as documented.
 INTERNALS = {
+    "Flask-SocketIO": {"flask_socketio.SocketIO": "server"},
+    "SQLAlchemy": {"sqlalchemy.pool.QueuePool": "_max_overflow"},
+    "Werkzeug": {"werkzeug.serving.WSGIRequestHandler": "connection make_environ parse_request raw_requestline"},
     "alembic": {"alembic.script.ScriptDirectory": "_upgrade_revs"},
-    "gevent": {"gevent.pywsgi.WSGIHandler": "_sendall", "gevent.socket.socket": "_sock"},
+    "eventlet": {
+        "eventlet": "getcurrent greenio",
+        "eventlet.greenio": "GreenSocket",
+        "eventlet.greenio.GreenSocket": "fd",
+        "eventlet.hubs": "get_hub",
+        "eventlet.hubs.hub.BaseHub": "READ add clock schedule_call_global switch",
+        "eventlet.hubs.timer.Timer": "cancel",
+        "eventlet.patcher": "original",
+        "eventlet.wsgi": "HttpProtocol WSGI_LOCAL",
+        "eventlet.wsgi.HttpProtocol": "already_handled connection get_environ parse_request raw_requestline",
+        "eventlet.wsgi.Input": "chunk_length chunked_input content_length position",
+    },
+    "gevent": {
+        "gevent.pywsgi.Input": "chunk_length chunked_input content_length position",
+        "gevent.pywsgi.WSGIHandler": "_sendall wsgi_input",
+        "gevent.socket.socket": "_sock",
+    },
     "kombu": {
-        "kombu.transport.redis.Channel": "_brpop_read _put _q_for_pri _queue_bind _receive _restore _size",
+        "kombu.transport.redis.Channel": (
+            "_brpop_read _put _q_for_pri _queue_bind _receive _restore _size maybe_refresh_binding_expiry"
+        ),
+        "kombu.transport.redis.QoS": "restore_unacked",
         "kombu.transport.virtual.Message": "_decoded_cache _raw",
     },
     "python-engineio": {
@@ -31,16 +54,20 @@ INTERNALS = {
         ),
     },
     "python-socketio": {
-        "socketio.RedisManager": "_handle_emit _listen _publish _redis_connect _thread",
+        "socketio.RedisManager": (
+            "_handle_emit _listen _publish _redis_connect _thread basic_enter_room basic_leave_room"
+        ),
         "socketio.Server": "_handle_connect _handle_eio_connect _handle_event _send_packet eio packet_class",
+        "socketio.packet.Packet": "add_attachment",
     },
     "redis": {"redis.Connection": "_sock"},
-    "SQLAlchemy": {"sqlalchemy.pool.QueuePool": "_max_overflow"},
 }
 #: The distributions of each kind of process: those whose private names it uses.
 COMMAND = SWEEPER = ("SQLAlchemy",)
 RELEASE = ("alembic", "SQLAlchemy")
-WEB = ("redis", "SQLAlchemy", "python-engineio", "python-socketio")
+WEB = ("redis", "SQLAlchemy", "python-engineio", "python-socketio", "Flask-SocketIO")
+#: The distribution of the server of each `async_mode`; the others need not be installed.
+SERVERS = {"eventlet": "eventlet", "gevent": "gevent", "threading": "Werkzeug"}
 WORKER = ("redis", "SQLAlchemy", "kombu")
 
 
@@ -56,19 +83,18 @@ def check_libraries(*distributions: str) -> None:
 
 
 def _missing(owner: str, names: list[str]) -> str:
-    """Return the first name that a class lacks, or the class if it is missing itself."""
-    module, _, attribute = owner.rpartition(".")
+    """Return the first name that a module or class lacks, or the owner if it is missing itself."""
     try:
-        loaded = getattr(import_module(module), attribute)
+        loaded = resolve_name(owner)
     except (ImportError, AttributeError):
         return owner
-    present = {*_set_by_methods(loaded)}
+    present = {*_used_by_methods(loaded)}
     return next((f"{owner}.{name}" for name in names if not hasattr(loaded, name) and name not in present), "")
 
 
-def _set_by_methods(owner: type[Any]) -> Iterator[str]:
+def _used_by_methods(owner: object) -> Iterator[str]:
     """Yield the names in the methods of a class: the attributes of its objects are among them."""
-    for part in getmro(owner):
+    for part in getattr(owner, "__mro__", ()):
         for method in vars(part).values():
             if isfunction(method):
                 yield from method.__code__.co_names

@@ -16,7 +16,6 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.maintenance.sweeper import Sweeper
-from swallowtail.app.core.process.library_check import WEB, check_libraries
 from swallowtail.app.core.process.offload import Offloads
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.delivery.wire import RESTARTING
@@ -52,7 +51,6 @@ class ServerModule(Protocol):
 
 def run(listener: socket, settings: Settings, server: ServerModule) -> int:
     """Construct the parts and serve until SIGTERM or SIGINT; the exit code. Raises SettingsError, Unavailable."""
-    check_libraries(*WEB, *(["gevent"] if settings.async_mode == "gevent" else []))
     stopping: list[int] = []
     catch_signals(stopping)
     raise_limit(settings.max_connections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketio
 from flask import Flask
 from flask_socketio import SocketIO
 
@@ -26,12 +27,13 @@ from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
-def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets, origins: AllowedOrigins) -> SocketIO:
+def make_server(app: Flask, settings: Settings, budgets: MemoryBudgets, origins: AllowedOrigins) -> socketio.Server:
     """Return the Socket.IO server of one web process. It connects to Redis with its first client.
 
     Messages above `max_body_bytes` are refused; frames above `max_frame_bytes` close the connection unread.
     """
-    socketio = SocketIO(
+    # Flask-SocketIO puts the application behind the server; nothing else of it is used.
+    server = SocketIO(
         app,
         async_mode=settings.async_mode,
         client_manager=ClientManager(settings),
@@ -47,9 +49,9 @@ def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets, origin
         max_http_buffer_size=_max_message(settings),
         http_compression=False,
         serve_client=False,
-    )
-    PollingHandler(socketio.server, settings, budgets)
-    return socketio
+    ).server
+    PollingHandler(server, settings, budgets)
+    return server
 
 
 def register(

@@ -14,6 +14,7 @@ from swallowtail.app.core.process.library_check import (
     COMMAND,
     INTERNALS,
     RELEASE,
+    SERVERS,
     SWEEPER,
     WEB,
     WORKER,
@@ -26,8 +27,20 @@ pytestmark = pytest.mark.unit
 
 def test_the_installed_libraries_have_every_name() -> None:
     # In a process of its own: eventlet, once imported, warns at every later fork of this one.
-    names = sorted({*RELEASE, *WEB, *WORKER})
-    program = f"from swallowtail.app.core.process.library_check import check_libraries as c; c(*{names})"
+    program = "from swallowtail.app.core.process.library_check import INTERNALS, check_libraries as c; c(*INTERNALS)"
+    subprocess.run([sys.executable, "-c", program], env=clean_environment({}), check=True, timeout=120)
+
+
+def test_each_name_is_checked_in_some_kind_of_process() -> None:
+    assert {*COMMAND, *RELEASE, *SWEEPER, *WEB, *SERVERS.values(), *WORKER} == {*INTERNALS}
+
+
+@pytest.mark.parametrize("mode", ["gevent", "threading"])
+def test_eventlet_is_not_imported_for_another_server(mode: str) -> None:
+    program = (
+        "import sys\nfrom swallowtail.app.core.process.library_check import SERVERS, WEB, check_libraries\n"
+        f"check_libraries(*WEB, SERVERS['{mode}'])\nassert 'eventlet' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], env=clean_environment({}), check=True, timeout=120)
 
 
@@ -51,6 +64,8 @@ def test_the_check_imports_nothing_else(module: str, kind: tuple[str, ...]) -> N
         ("redis.Connection", "_sock _gone", "redis.Connection._gone"),
         ("redis.Gone", "_sock", "redis.Gone"),
         ("redis.gone.Connection", "_sock", "redis.gone.Connection"),
+        ("redis.connection", "_gone", "redis.connection._gone"),
+        ("redis.gone", "_sock", "redis.gone"),
     ],
 )
 def test_a_missing_name_is_reported_with_library_and_version(

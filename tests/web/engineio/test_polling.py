@@ -30,7 +30,7 @@ class Caller:
 
     def __init__(self, web_app: WebApp) -> None:
         self.client = Client(web_app.app)
-        self.server = web_app.app.extensions["swallowtail"].socketio.server
+        self.server = web_app.app.extensions["swallowtail"].sessions.server
         self.sid = read_open(self.client.get(POLLING, environ_base=HERE).text)["sid"]
         self.post("40")
         self.poll()

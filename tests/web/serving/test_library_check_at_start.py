@@ -21,12 +21,27 @@ MESSAGE = f"redis {version('redis')} has no redis.Connection._gone, which Swallo
 POOL = f"SQLAlchemy {version('SQLAlchemy')} has no sqlalchemy.pool.QueuePool._gone, which Swallowtail uses"
 
 
-@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_a_web_process_stops_with_the_librarys_name_and_version(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "library", "owner"),
+    [
+        ("eventlet", "redis", "redis.Connection"),
+        ("gevent", "redis", "redis.Connection"),
+        ("threading", "redis", "redis.Connection"),
+        ("threading", "Flask-SocketIO", "flask_socketio.SocketIO"),
+        ("eventlet", "eventlet", "eventlet.hubs"),
+        ("eventlet", "eventlet", "eventlet.wsgi.HttpProtocol"),
+        ("gevent", "gevent", "gevent.pywsgi.Input"),
+        ("threading", "Werkzeug", "werkzeug.serving.WSGIRequestHandler"),
+    ],
+)
+def test_a_web_process_stops_with_the_librarys_name_and_version(
+    tmp_path: Path, mode: str, library: str, owner: str
+) -> None:
     start = "from swallowtail.app.wsgi import main\nsys.exit(main([]))"
-    done = run(start, {"SWALLOWTAIL_ASYNC_MODE": mode, "SWALLOWTAIL_PORT": "0", "SWALLOWTAIL_VAR_DIR": str(tmp_path)})
+    env = {"SWALLOWTAIL_ASYNC_MODE": mode, "SWALLOWTAIL_PORT": "0", "SWALLOWTAIL_VAR_DIR": str(tmp_path)}
+    done = run(start, env, library, owner)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"settings: {MESSAGE}" in done.stderr
+    assert f"settings: {library} {version(library)} has no {owner}._gone, which Swallowtail uses" in done.stderr
 
 
 def test_a_worker_stops_with_the_librarys_name_and_version(tmp_path: Path) -> None:
