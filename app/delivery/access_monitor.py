@@ -116,11 +116,11 @@ class AccessMonitor:
                     self._attempt(partial(self._withdraw, client, instance_id))
 
     def _attempt(self, end: Callable[[], None]) -> None:
-        """End one thing; if that fails, the others are ended all the same, and this one is tried again next time."""
+        """Call `end`; if it fails, the caller continues with the others, and this one is tried again next time."""
         try:
             end()
         except Exception:
-            log.exception("cut_failed")
+            log.exception("disconnect_failed")
             self._permissions.mark_stale()
 
     def _disconnect(self, client: Client, actor: Actor, why: EndReason) -> None:

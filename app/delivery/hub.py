@@ -53,7 +53,7 @@ class Hub:
         CURSORS_BEHIND.set(sum(stream.lagging_count for stream in list(self.streams.by_instance.values())))
 
     def start(self, loop: Loop | None = None) -> None:
-        """Start to receive messages, in `loop` if there is one, and to compare with the database; both may be away."""
+        """Start to receive messages, in `loop` if there is one, and to check heads; both services may be unavailable."""
         self.subscriber.add(self.router.access)
         self.subscriber.start(self.router.receive, self.router.joined, loop)
         self.self_check.start()

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("scripts/*.md"), *ROOT.glob("clients/*.md")]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+SECTION = re.compile(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|workers|scripts|docs|tests|clients|bench|examples)/[\w./-]+)`")
 SETTING = re.compile(r"SWALLOWTAIL_([A-Z_]*[A-Z])")
 
@@ -27,6 +28,20 @@ def name(document: Path) -> str:
 def test_every_link_leads_to_a_file(document: Path) -> None:
     links = LINK.findall(document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_link_to_a_section_leads_to_one(document: Path) -> None:
+    links = SECTION.findall(document.read_text(encoding="utf-8"))
+    assert [
+        link for link in links if link[1] not in _sections(document.parent / link[0] if link[0] else document)
+    ] == []
+
+
+def _sections(document: Path) -> set[str]:
+    text = document.read_text(encoding="utf-8")
+    headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE))
+    return {heading.replace(" ", "-") for heading in headings} | set(re.findall(r'<a id="([^"]+)"', text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -82,4 +82,4 @@ def isolate(task_id: str, work: Callable[[], object]) -> None:
     except Exception as fault:
         if isinstance(fault, Unavailable) and not is_unreadable(fault):
             raise
-        log.exception("task_left_out", task_id=task_id)
+        log.exception("task_skipped", task_id=task_id)

@@ -1,4 +1,4 @@
-"""Reads heads, events, subscription starts and permissions from the database, waiting only briefly while it is away."""
+"""Reads heads, events, subscription starts and permissions from the database, waiting only briefly for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Page:
 
 
 class DatabaseReader:
-    """The reads of one web process. Every method raises Unavailable when the database stays away."""
+    """The reads of one web process. Every method raises Unavailable when the database stays unavailable."""
 
     def __init__(self, db: Database, settings: Settings, offload: Offload = run_here) -> None:
         """`offload` encodes snapshots."""

@@ -206,7 +206,7 @@ def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
     refusal = unavailable(error) if isinstance(error, DBAPIError) else Unavailable("every connection is in use")
     if refusal is None:
         return _answer_unexpected(error)
-    log.warning("database_away", reason=str(error))
+    log.warning("database_unavailable", reason=str(error))
     return answer_domain_error(refusal)
 
 
