@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.systems import Bare, Node, NodeStreams, Stock, Swallowtail, System
+from bench.systems import BareSends, FlaskSocketIO, NodeSocketIO, NodeStreams, Swallowtail, System
 
 Figures = dict[str, float]
 #: By system; one that always failed has none.
 Outcome = Mapping[str, Figures]
 
-OURS, STOCK, NODE = Swallowtail.name, Stock.name, Node.name
+OURS, STOCK, NODE = Swallowtail.name, FlaskSocketIO.name, NodeSocketIO.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Scenario:
     burst: int = 0
     emitters: int = 1
     measure: str = "fan_out"
-    systems: Sequence[type[System]] = field(default=(Swallowtail, Stock, Node))
+    systems: Sequence[type[System]] = field(default=(Swallowtail, FlaskSocketIO, NodeSocketIO))
     goals: Sequence[Goal] = ()
 
     @property
@@ -65,7 +65,7 @@ def _at_most_share(peer: str, figure: str, share: float, text: str) -> Goal:
 CPU_GOAL = _at_most("cpu_us", 6, "at most 6 µs of CPU per delivery")
 NONE_LOST = Goal("none lost, none twice", lambda outcome: not outcome[OURS]["lost_pct"] + outcome[OURS]["repeated"])
 
-WITH_BARE = (Swallowtail, Bare, Stock, Node)
+WITH_BARE = (Swallowtail, BareSends, FlaskSocketIO, NodeSocketIO)
 
 SCENARIOS = [
     Scenario(

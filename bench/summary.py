@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.scenarios import NODE, OURS, STOCK, Figures
-from bench.systems import ROOT, Bare
+from bench.systems import ROOT, BareSends
 from bench.tables import Results
 
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
-COLUMNS = {OURS: "Swallowtail", Bare.name: "bare sends", STOCK: "stock Flask-SocketIO", NODE: "Node socket.io"}
+COLUMNS = {OURS: "Swallowtail", BareSends.name: "bare sends", STOCK: "stock Flask-SocketIO", NODE: "Node socket.io"}
 LATENCY = ("p50_ms", "p99_ms")
 
 

@@ -186,7 +186,7 @@ class Swallowtail(System):
         return [sys.executable, "-m", "swallowtail.app.wsgi"]
 
 
-class Stock(System):
+class FlaskSocketIO(System):
     """Stock Flask-SocketIO with its Redis message queue."""
 
     name = "flask-socketio"
@@ -197,7 +197,7 @@ class Stock(System):
         return [sys.executable, "-m", "bench.peers.stock_server"]
 
 
-class Bare(System):
+class BareSends(System):
     """The sends alone, without a server, as a reference for the machine."""
 
     name = "bare sends"
@@ -208,7 +208,7 @@ class Bare(System):
         return [sys.executable, "-m", "bench.peers.bare_server"]
 
 
-class Node(System):
+class NodeSocketIO(System):
     """Node's socket.io with the Redis adapter."""
 
     name = "node socket.io"
@@ -226,7 +226,7 @@ class Node(System):
         return [find_node(), str(PEERS / "node_emit.mjs"), *numbers]
 
 
-class NodeStreams(Node):
+class NodeStreams(NodeSocketIO):
     """Node's socket.io with the streams adapter and connection state recovery."""
 
     adapter = "streams"

@@ -1,10 +1,9 @@
-"""Tiers, fixtures and the certain end of every process: shared by all tests.
+"""Tiers, fixtures and the end of every started process, for all tests.
 
 Tiers: `unit` (this process only), `service` (real servers), `journey` (real processes of ours), `browser`, `chaos`.
-A test has the tier it is marked with, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
-starts programs. What needs PostgreSQL or RabbitMQ is marked `external` besides, and a journey that repeats another in a
-way of serving sockets that is not the default is marked `ways`: `scripts/test` leaves both to `.ci/run`, and what is
-marked `long` as well.
+A test has the tier of its mark, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
+starts programs. Tests that need PostgreSQL or RabbitMQ are marked `external` too, journeys that repeat one in another
+server mode `ways`, and slow tests `long`: `scripts/test` leaves these three to `.ci/run`.
 """
 
 from __future__ import annotations

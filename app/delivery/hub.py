@@ -12,7 +12,7 @@ from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
 from swallowtail.app.delivery.message_router import MessageRouter
 from swallowtail.app.delivery.metrics import CURSORS_BEHIND
-from swallowtail.app.delivery.redis.loop_reader import Loop
+from swallowtail.app.delivery.redis.loop_reader import SocketLoop
 from swallowtail.app.delivery.redis.self_check import SelfCheck
 from swallowtail.app.delivery.redis.subscriber import Subscriber
 from swallowtail.app.delivery.streams.head_check import HeadCheck
@@ -52,8 +52,8 @@ class Hub:
         """Refresh the gauges that are computed on demand."""
         CURSORS_BEHIND.set(sum(stream.lagging_count for stream in list(self.streams.by_instance.values())))
 
-    def start(self, loop: Loop | None = None) -> None:
-        """Start to receive messages, in `loop` if there is one, and to check heads; both services may be unavailable."""
+    def start(self, loop: SocketLoop | None = None) -> None:
+        """Start to receive messages, in `loop` if there is one, and to check heads; both may be unavailable."""
         self.subscriber.add(self.router.access)
         self.subscriber.start(self.router.receive, self.router.joined, loop)
         self.self_check.start()

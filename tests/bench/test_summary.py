@@ -6,7 +6,7 @@ import pytest
 
 from bench.scenarios import NODE, OURS, SCENARIOS, STOCK
 from bench.summary import BEGIN, COLUMNS, END, ROWS, insert_table, make_table
-from bench.systems import Bare
+from bench.systems import BareSends
 from bench.tables import Results
 from tests.harness.program import ROOT
 
@@ -17,7 +17,7 @@ TWICE = {name: 2 * value for name, value in FIGURES.items()}
 def results() -> Results:
     every: Results = {one.name: {OURS: FIGURES, STOCK: "it ended with 1", NODE: TWICE} for one in SCENARIOS}
     every["resume 500 missed, 1,000 clients"] = {OURS: FIGURES, NODE: TWICE}
-    every["200 clients x 100/s"][Bare.name] = FIGURES
+    every["200 clients x 100/s"][BareSends.name] = FIGURES
     return every
 
 

@@ -35,14 +35,14 @@ _LATEST = (AuditEntry.at.desc(), AuditEntry.number.desc())
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
+class ChainAnchor:
     """The number and hash of an entry, stored elsewhere by the operator when the chain was intact."""
 
     number: int
     hash: str
 
     @classmethod
-    def parse(cls, text: str) -> Anchor:
+    def parse(cls, text: str) -> ChainAnchor:
         """Read `NUMBER:HASH`. Raises InvalidInput."""
         number, _, digest = text.partition(":")
         if not (number.isascii() and number.isdigit() and len(number) < 19 and len(digest) == 64):
@@ -140,7 +140,7 @@ def list_scopes(session: Session) -> list[str]:
     return sorted(scopes)
 
 
-def verify(session: Session, scope: str, *, after: int = 0, anchor: Anchor | None = None) -> ChainReport:
+def verify(session: Session, scope: str, *, after: int = 0, anchor: ChainAnchor | None = None) -> ChainReport:
     """Verify the entries of a chain with numbers above `after`, and its end."""
     report = ChainReport(scope)
     ends = select(AuditChain.number, AuditChain.hash, AuditChain.pruned_number, AuditChain.pruned_hash)
@@ -184,7 +184,9 @@ def _read_end(session: Session, scope: str) -> int:
     return session.scalar(select(AuditChain.number).where(AuditChain.scope == scope)) or 0
 
 
-def _check_start(session: Session, report: ChainReport, number: int, last_hash: str, anchor: Anchor | None) -> None:
+def _check_start(
+    session: Session, report: ChainReport, number: int, last_hash: str, anchor: ChainAnchor | None
+) -> None:
     """Begin where the chain's row says; check that entries, prunings and anchor agree."""
     scope = report.scope
     report.pruned, report.number, report.hash = number, number, last_hash
@@ -243,7 +245,7 @@ def _hash(entry: dict[str, Any]) -> str:
         return ""
 
 
-def _check_end(report: ChainReport, end: Any, anchor: Anchor | None) -> None:
+def _check_end(report: ChainReport, end: Any, anchor: ChainAnchor | None) -> None:
     if end is None and report.count:
         report.faults.append("the end of the chain is not noted")
     elif end is not None and (end.number, end.hash) != (report.number, report.hash):

@@ -56,13 +56,13 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class OneTime:
     """One single time."""
 
     at: datetime
 
 
-Timing = Cron | Interval | Once
+Timing = Cron | Interval | OneTime
 
 
 def check_cron(expression: str) -> str:
@@ -94,7 +94,7 @@ def check_zone(name: str) -> str:
 
 def next_slot(timing: Timing, after: datetime) -> datetime | None:
     """Return the first slot after `after`, in UTC; None if there is none."""
-    if isinstance(timing, Once):
+    if isinstance(timing, OneTime):
         return timing.at.astimezone(UTC) if timing.at > after else None
     if isinstance(timing, Interval):
         passed = max((after - timing.anchor) // timing.every, 0)

@@ -33,7 +33,7 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveUpdate:
     """Progress inside a step: the payload of a `task_update` with `rev` instead of `seq`."""
 
     payload: dict[str, Any]
@@ -47,7 +47,7 @@ class Reset:
     reason: Literal["epoch", "too_old"]
 
 
-Item = EventRecord | Live | Reset
+Item = EventRecord | LiveUpdate | Reset
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Follower:
         is_full = len(events) == PAGE
         return _EventPage(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)
 
-    def _wait(self, replies: Iterator[Any]) -> Iterator[Live]:
+    def _wait(self, replies: Iterator[Any]) -> Iterator[LiveUpdate]:
         """Yield live progress until a message announces events, or until it is time to read the log without one."""
         until = time.monotonic() + self._interval
         while time.monotonic() < until:
@@ -144,7 +144,7 @@ class Follower:
             content = None if message is None else read_message(message, self._instance_id)
             if isinstance(content, LiveMessage):
                 if self._is_current(content):
-                    yield Live(dict(self._view.project_wire(content.wire)))
+                    yield LiveUpdate(dict(self._view.project_wire(content.wire)))
             elif content is not None:
                 return
 

@@ -27,7 +27,7 @@ from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
-from swallowtail.app.core.services.cron import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
+from swallowtail.app.core.services.cron import Cron, Interval, OneTime, Timing, check_cron, check_zone, next_slot
 from swallowtail.app.core.services.submissions import check_submission
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
@@ -149,7 +149,7 @@ def timing_of(row: Schedule) -> Timing:
     if row.interval_seconds is not None:
         return Interval(timedelta(seconds=row.interval_seconds), row.created_at)
     assert row.run_at is not None
-    return Once(row.run_at)
+    return OneTime(row.run_at)
 
 
 def _make_row(instance_id: str, name: str, new: NewSchedule) -> Schedule:

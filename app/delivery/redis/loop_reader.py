@@ -18,7 +18,7 @@ import hiredis
 _CHUNK = 65_536
 
 
-class Loop(Protocol):
+class SocketLoop(Protocol):
     """An event loop that waits for many sockets."""
 
     def watch(self, fd: int, handle: Callable[[int], None]) -> None:
@@ -31,7 +31,7 @@ class Loop(Protocol):
 class LoopReader:
     """Reads a connection until it ends; its owner continues to write to it."""
 
-    def __init__(self, loop: Loop, connected: socket.socket, receive: Callable[[Any], None]) -> None:
+    def __init__(self, loop: SocketLoop, connected: socket.socket, receive: Callable[[Any], None]) -> None:
         """`receive(reply)` is called in the loop with every reply, and must not block."""
         self._loop = loop
         self._receive = receive

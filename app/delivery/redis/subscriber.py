@@ -13,7 +13,7 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
 from swallowtail.app.delivery.metrics import RECONNECTS
-from swallowtail.app.delivery.redis.loop_reader import Loop, LoopReader
+from swallowtail.app.delivery.redis.loop_reader import LoopReader, SocketLoop
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +29,10 @@ class Subscriber(RedisSubscriber):
         self._joined: Callable[[str], None]
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._loop: Loop | None = None
+        self._loop: SocketLoop | None = None
 
     def start(
-        self, receive: Callable[[str, bytes], None], joined: Callable[[str], None], loop: Loop | None = None
+        self, receive: Callable[[str, bytes], None], joined: Callable[[str], None], loop: SocketLoop | None = None
     ) -> None:
         """Start to receive, in `loop` if there is one; the thread then only keeps the connection. Redis may be away.
 

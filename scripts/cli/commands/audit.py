@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.audit.reader import Anchor, ChainReport, list_scopes, verify
+from swallowtail.app.core.audit.reader import ChainAnchor, ChainReport, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.schemas.identities import AuditFilter
@@ -75,7 +75,7 @@ def check(
     """
     if every and (instance is not None or after or anchor is not None):
         raise InvalidInput("--all cannot be combined with --instance, --after or --anchor", field="--all")
-    known = None if anchor is None else Anchor.parse(anchor)
+    known = None if anchor is None else ChainAnchor.parse(anchor)
     with open_runtime() as runtime, runtime.db.read() as session:
         if instance is None:
             require_outside(runtime.caller.actor, Act.READ_SYSTEM_AUDIT)

@@ -10,7 +10,7 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskSummary
-from swallowtail.app.core.services.follower import Follower, Live, Reset
+from swallowtail.app.core.services.follower import Follower, LiveUpdate, Reset
 from swallowtail.app.core.states import ACTIVE, TaskStatus
 from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import ExitCode, code_of_status
@@ -80,11 +80,11 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
                     f"The log cannot be continued from there ({item.reason}); showing all stored events."
                 )
                 continue
-            task_id_of_item = item.payload["task_id"] if isinstance(item, Live) else item.task_id
+            task_id_of_item = item.payload["task_id"] if isinstance(item, LiveUpdate) else item.task_id
             if not display.has_task(task_id_of_item):
                 with runtime.db.read() as session:
                     display.add_task(AuthorizedReads(session, runtime.caller.actor).task(task_id_of_item))
-            if isinstance(item, Live):
+            if isinstance(item, LiveUpdate):
                 display.show_live(item.payload)
             else:
                 display.show(item)

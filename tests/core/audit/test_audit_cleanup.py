@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
-from swallowtail.app.core.audit.reader import Anchor, ChainReport, list_entries, verify
+from swallowtail.app.core.audit.reader import ChainAnchor, ChainReport, list_entries, verify
 from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
@@ -49,7 +49,7 @@ def prune(domain: Domain) -> int:
     return delete_old_entries(domain.rt, lambda: True)
 
 
-def verdict(domain: Domain, scope: str = "demo", *, after: int = 0, anchor: Anchor | None = None) -> ChainReport:
+def verdict(domain: Domain, scope: str = "demo", *, after: int = 0, anchor: ChainAnchor | None = None) -> ChainReport:
     with domain.db.read() as session:
         return verify(session, scope, after=after, anchor=anchor)
 
@@ -98,7 +98,7 @@ def test_a_chain_of_which_all_is_old_keeps_its_end(keeping: Domain) -> None:
     write(keeping, 30, 29)
     end = verdict(keeping)
     assert prune(keeping) == 2
-    report = verdict(keeping, anchor=Anchor(end.number, end.hash))
+    report = verdict(keeping, anchor=ChainAnchor(end.number, end.hash))
     assert (report.faults, report.count, report.number, report.hash) == ([], 0, 2, end.hash)
     write(keeping, 0)
     assert (verdict(keeping).is_whole, numbers(keeping)) == (True, [3])
@@ -137,7 +137,7 @@ def test_pruning_stops_between_two_transactions_on_request(new_domain: NewDomain
 
 def test_a_pruned_anchor_is_reported_as_pruned(keeping: Domain) -> None:
     write(keeping, 30, 29, 28, 1)
-    old, last, present = (Anchor(number, entry_hash(keeping, number)) for number in (2, 3, 4))
+    old, last, present = (ChainAnchor(number, entry_hash(keeping, number)) for number in (2, 3, 4))
     prune(keeping)
     report = verdict(keeping, anchor=old)
     assert report.is_whole
@@ -145,7 +145,7 @@ def test_a_pruned_anchor_is_reported_as_pruned(keeping: Domain) -> None:
     for anchor in (last, present):
         report = verdict(keeping, anchor=anchor)
         assert (report.faults, report.notes) == ([], ["the entries up to 3 were pruned"])
-    assert verdict(keeping, anchor=Anchor(3, "1" * 64)).faults == ["entry 3 is not the one of the anchor"]
+    assert verdict(keeping, anchor=ChainAnchor(3, "1" * 64)).faults == ["entry 3 is not the one of the anchor"]
 
 
 def test_an_export_has_the_entries_that_are_left(keeping: Domain) -> None:

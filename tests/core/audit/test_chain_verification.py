@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from swallowtail.app.core.audit.reader import Anchor
+from swallowtail.app.core.audit.reader import ChainAnchor
 from swallowtail.app.core.audit.writer import BEGINNING, hash_entry
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.tables.audit import AuditEntry
@@ -24,7 +24,7 @@ def test_an_unchanged_chain_is_intact(domain: Domain) -> None:
     report = verdict(domain)
     assert (report.is_whole, report.count, report.number) == (True, 5, 5)
     assert verdict(domain, after=3).count == 2
-    assert verdict(domain, anchor=Anchor(report.number, report.hash)).is_whole
+    assert verdict(domain, anchor=ChainAnchor(report.number, report.hash)).is_whole
     nothing = verdict(domain, scope="nowhere")
     assert (nothing.is_whole, nothing.number, nothing.hash) == (True, 0, BEGINNING)
 
@@ -128,7 +128,7 @@ def test_an_entry_inserted_between_others_with_a_right_hash_is_reported(domain: 
 
 def test_a_chain_written_anew_with_care_shows_against_an_anchor_only(domain: Domain) -> None:
     write(domain, 3)
-    anchors = [Anchor(number, entry_hash(domain, number)) for number in (1, 2, 3)]
+    anchors = [ChainAnchor(number, entry_hash(domain, number)) for number in (1, 2, 3)]
     previous = entry_hash(domain, 1)
     for number in (2, 3):
         previous = forge(domain, number, previous_hash=previous, actor_name="eve")
@@ -141,7 +141,7 @@ def test_a_chain_written_anew_with_care_shows_against_an_anchor_only(domain: Dom
 
 def test_a_chain_that_is_gone_shows_against_an_anchor_only(domain: Domain) -> None:
     write(domain, 3)
-    anchor = Anchor(3, entry_hash(domain, 3))
+    anchor = ChainAnchor(3, entry_hash(domain, 3))
     tamper(domain, "DELETE FROM audit_entry")
     assert verdict(domain).faults == ["the chain should end with entry 3, and ends with entry 0"]
     tamper(domain, "DELETE FROM audit_chain")
@@ -151,7 +151,7 @@ def test_a_chain_that_is_gone_shows_against_an_anchor_only(domain: Domain) -> No
 
 def test_an_end_cut_off_with_care_shows_against_an_anchor_only(domain: Domain) -> None:
     write(domain, 5)
-    anchor = Anchor.parse(f"5:{verdict(domain).hash}")
+    anchor = ChainAnchor.parse(f"5:{verdict(domain).hash}")
     tamper(domain, "DELETE FROM audit_entry WHERE number > 3")
     hash_of_third = verdict(domain).hash
     tamper(domain, "UPDATE audit_chain SET number = 3, hash = :hash", hash=hash_of_third)
@@ -165,7 +165,7 @@ def test_an_end_cut_off_with_care_shows_against_an_anchor_only(domain: Domain) -
 @pytest.mark.parametrize("anchor", ["", "5", "x:" + "0" * 64, "5:abc", ":"])
 def test_an_anchor_is_a_number_and_a_hash(anchor: str) -> None:
     with pytest.raises(InvalidInput, match="NUMBER:HASH"):
-        Anchor.parse(anchor)
+        ChainAnchor.parse(anchor)
 
 
 def test_writers_at_the_same_time_make_one_chain(domain: Domain) -> None:

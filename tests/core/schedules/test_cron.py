@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.services.cron import (
     Cron,
     Interval,
-    Once,
+    OneTime,
     check_cron,
     check_zone,
     latest_slots,
@@ -134,7 +134,7 @@ def test_an_interval_is_reckoned_from_its_anchor_and_never_drifts() -> None:
 
 
 def test_a_one_off_has_one_slot() -> None:
-    timing = Once(moment("2026-06-01T08:00+02:00"))
+    timing = OneTime(moment("2026-06-01T08:00+02:00"))
 
     assert next_slots(timing, moment("2026-01-01T00:00Z"), 5) == [moment("2026-06-01T06:00Z")]
     assert next_slot(timing, moment("2026-06-01T06:00Z")) is None

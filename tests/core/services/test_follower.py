@@ -18,7 +18,7 @@ from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
+from swallowtail.app.core.services.follower import Follower, Item, LiveUpdate, Reset
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.instances import Instance
 from tests.core.schedule_domain import Bench, open_bench
@@ -141,7 +141,9 @@ def test_redis_announces_events_and_carries_live_progress_that_is_still_current(
         queue.close()
 
     shown = [
-        item.payload["task_id"] if isinstance(item, Live) else item.seq for item in items if not isinstance(item, Reset)
+        item.payload["task_id"] if isinstance(item, LiveUpdate) else item.seq
+        for item in items
+        if not isinstance(item, Reset)
     ]
     assert shown == [1, 2, first, second, 3]
     assert isinstance(items[-1], EventRecord)
