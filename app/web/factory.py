@@ -90,8 +90,7 @@ def _build_container(
     token_reader = Tokens(runtime)
     token_reader.check_keys()
     budgets = MemoryBudgets(settings)
-    server = socket_server.make_server(app, settings, budgets, guard.origins)
-    sessions = Sessions(server)
+    sessions = Sessions(socket_server.make_server(app, settings, budgets, guard.origins))
     transport = SocketTransport(sessions, settings.client_backlog)
     reader = DatabaseReader(runtime.db, settings, runtime.offload)
     access_changed = threading.Event()
@@ -104,7 +103,7 @@ def _build_container(
     denied_requests = DeniedRequestQueue(runtime.db, denials)
     handlers = socket_server.register(sessions, transport, hub, settings, token_reader, limits, denied_requests)
     access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, handlers, access_changed)
-    background = ServerThreads(sessions, server.manager.stop, handlers.close)
+    background = ServerThreads(sessions, handlers.close)
     return WebContainer(
         runtime,
         token_reader,

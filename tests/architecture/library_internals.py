@@ -1,7 +1,7 @@
 """Finds private names of libraries in files that may not use them, and names that no start-up check lists.
 
 A name is private if it begins with an underscore, if the start-up check lists it, if it lies in a module that the
-library does not document, or if a class overrides a method that the library does not document. Of eventlet and
+library does not document, or if a class uses or overrides what its library's class does not document. Of eventlet and
 Flask-SocketIO every undocumented name counts (`undocumented_names`).
 """
 
@@ -42,14 +42,15 @@ _STANDARD_LIBRARY = ("workers/isolation/module_state.py", "workers/isolation/pro
 _STANDALONE = ("clients/python/socket_connection.py", "bench/peers/bare_server.py")
 #: Names in the start-up check that other objects have too: elsewhere they do not show which object is used.
 SHARED = (
-    "READ add cancel clock close closed connection content_length disconnect fd get_environ handlers position queue "
-    "reason receive send server session start_background_task"
+    "READ add callbacks cancel channel clock close closed connection content_length data disconnect environ fd "
+    "get_environ handlers id is_connected json position queue reason receive redis send server session "
+    "start_background_task state thread"
 )
 #: Methods that a class may override anywhere: those that Python, Celery, Click, Flask, gevent, kombu and
 #: python-socketio document, and those of Python's own servers.
 _OVERRIDABLE = (
-    "create_task_handler decode dispatch_request ensure_connection error finish get_transport_cls handle handleError "
-    "handle_one_request invoke process_request_thread read_request setup __init__"
+    "create_task_handler decode dispatch_request encode ensure_connection error finish get_rooms get_transport_cls "
+    "handle handleError handle_one_request invoke process_request_thread read_request setup __init__"
 )
 #: What each library documents; its other modules are internal.
 _DOCUMENTED = {
@@ -144,13 +145,13 @@ def _names_in_texts(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def _inherited(source: Source) -> Iterator[tuple[int, str]]:
-    """Yield private names of a library's class that a class derived from it uses as its own, or overrides."""
+    """Yield undocumented names of a library's class that a class derived from it uses as its own, or overrides."""
     for node in source.classes:
         for base in node.bases:
             full = source.resolve(base)
             if full.split(".")[0] in _DOCUMENTED:
-                for line, name in _private_names_of(node):
-                    if _has(full, name):
+                for line, name in _own_names(node):
+                    if name not in _OVERRIDABLE.split() and not name.startswith("__") and _has(full, name):
                         yield line, name
 
 
@@ -169,11 +170,12 @@ def _overridden(source: Source) -> Iterator[tuple[int, str]]:
                 yield part.lineno, part.attr
 
 
-def _private_names_of(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
+def _own_names(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
+    """Yield the names that a class defines as methods or uses of its own objects."""
     for part in ast.walk(node):
-        if isinstance(part, ast.Attribute) and _is_own(part.value) and is_private(part.attr):
+        if isinstance(part, ast.Attribute) and _is_own(part.value):
             yield part.lineno, part.attr
-        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and is_private(part.name):
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
             yield part.lineno, part.name
 
 

@@ -60,6 +60,12 @@ def test_every_listed_file_uses_private_names() -> None:
             "app/wsgi.py",
             "from eventlet import wsgi\nclass A(wsgi.HttpProtocol):\n    def _read_request_line(self): ...",
         ),
+        ("app/web/factory.py", "def f(sessions): sessions.server.manager.stop()"),
+        (
+            "app/web/pages/views.py",
+            "import socketio\nclass A(socketio.RedisManager):\n    def f(self): self.pending_connect = {}",
+        ),
+        ("app/web/pages/views.py", "import redis\nclass A(redis.Connection):\n    def on_connect(self): ..."),
         ("app/web/serving/listener.py", "def f(hub): hub.schedule_call_global(1, f)"),
         ("app/web/serving/listener.py", "def f(environ): return environ['wsgi.input'].chunk_length"),
         ("app/web/serving/listener.py", "def f(web): web.sessions.find('a').last_ping = 0"),
@@ -85,6 +91,11 @@ def test_a_private_name_in_another_file_is_found(path: str, code: str) -> None:
     ("path", "code", "names"),
     [
         ("app/web/engineio/polling.py", "def f(eio): eio._generate_sid_cookie('a', {})", "_generate_sid_cookie"),
+        (
+            "app/web/socketio/client_manager.py",
+            "class A(socketio.RedisManager):\n    def f(self): return self.eio_to_sid",
+            "eio_to_sid",
+        ),
         ("app/web/serving/eventlet_server.py", "def f(): return hubs.get_hub().listeners", "listeners"),
         ("app/web/serving/eventlet_server.py", "wsgi.WSGI_LOCAL.closed_early = True", "closed_early"),
         ("app/web/serving/eventlet_server.py", "from eventlet.wsgi import Input", "Input"),

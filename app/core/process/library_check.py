@@ -36,7 +36,9 @@ INTERNALS = {
     },
     "kombu": {
         "kombu.transport.redis.Channel": (
-            "_brpop_read _put _q_for_pri _queue_bind _receive _restore _size maybe_refresh_binding_expiry"
+            "_brpop_read _put _q_for_pri _queue_bind _receive _restore _size active_queues conn_or_acquire get_table "
+            "keyprefix_binding_deadlines keyprefix_binding_permanent keyprefix_queue maybe_refresh_binding_expiry "
+            "priority_steps sep state"
         ),
         "kombu.transport.redis.QoS": "restore_unacked",
         "kombu.transport.virtual.Message": "_decoded_cache _raw",
@@ -48,17 +50,22 @@ INTERNALS = {
             "ping_interval ping_interval_grace_period ping_timeout reason service_task_event service_task_handle "
             "sockets start_background_task start_service_task transports"
         ),
+        "engineio.packet.Packet": "data",
         "engineio.socket.Socket": (
             "_upgrade_websocket _websocket_handler check_ping_timeout close closed closing connected "
-            "handle_get_request last_ping queue receive schedule_ping send session upgraded upgrading"
+            "handle_get_request last_ping queue receive schedule_ping send session sid upgraded upgrading"
         ),
     },
     "python-socketio": {
         "socketio.RedisManager": (
-            "_handle_emit _listen _publish _redis_connect _thread basic_enter_room basic_leave_room"
+            "_handle_emit _listen _publish _redis_connect _thread basic_disconnect basic_enter_room basic_leave_room "
+            "callbacks channel connected eio_sid_from_sid is_connected json pending_connect pending_disconnect redis "
+            "sid_from_eio_sid thread"
         ),
-        "socketio.Server": "_handle_connect _handle_eio_connect _handle_event _send_packet eio packet_class",
-        "socketio.packet.Packet": "add_attachment",
+        "socketio.Server": (
+            "_handle_connect _handle_eio_connect _handle_event _send_packet eio environ manager packet_class"
+        ),
+        "socketio.packet.Packet": "add_attachment attachment_count data id packet_type",
     },
     "redis": {"redis.Connection": "_sock"},
 }

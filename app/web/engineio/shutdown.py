@@ -22,7 +22,7 @@ class ServerThreads:
         """The server's threads sleep in `sleep` from now on."""
         self._sessions = sessions
         self._eio = sessions.server.eio
-        self._ends = ends
+        self._ends = (sessions.server.manager.stop, *ends)
         self._stopping = threading.Event()
         self._sleep: Callable[[float], None] = self._eio.sleep
         self._eio.sleep = self.sleep

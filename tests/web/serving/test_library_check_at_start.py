@@ -44,6 +44,16 @@ def test_a_web_process_stops_with_the_librarys_name_and_version(
     assert f"settings: {library} {version(library)} has no {owner}._gone, which Swallowtail uses" in done.stderr
 
 
+def test_a_web_process_names_a_library_that_cannot_be_imported(tmp_path: Path) -> None:
+    """Its import ended the process with a traceback before the check ran."""
+    start = "sys.modules['flask_socketio'] = None\nfrom swallowtail.app.wsgi import main\nsys.exit(main([]))"
+    env = {"SWALLOWTAIL_PORT": "0", "SWALLOWTAIL_VAR_DIR": str(tmp_path)}
+    done = run(start, env, "Werkzeug", "werkzeug.serving.WSGIRequestHandler")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"settings: Flask-SocketIO {version('Flask-SocketIO')} has no flask_socketio.SocketIO" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_worker_stops_with_the_librarys_name_and_version(tmp_path: Path) -> None:
     done = run("import swallowtail.workers.celery_app", {"SWALLOWTAIL_VAR_DIR": str(tmp_path)})
     assert done.returncode == 1
