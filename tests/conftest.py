@@ -21,11 +21,11 @@ import pytest
 import structlog
 from playwright.sync_api import Browser, Page
 
-from tests.harness.authorities import read_authorities_once
 from tests.harness.browser import Complaints, open_browser, open_page
+from tests.harness.caches.authorities import read_authorities_once
+from tests.harness.caches.routes import compile_routes_once
 from tests.harness.deployment import Deployment, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
-from tests.harness.routes import compile_routes_once
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 
 TESTS = Path(__file__).parent

@@ -43,12 +43,12 @@ def find_oversized(tree: SourceTree) -> list[str]:
 
 
 def find_crowded_folders(tree: SourceTree) -> list[str]:
-    """Return folders of the product, the clients and the benchmark that hold too many files of one kind."""
+    """Return folders that hold too many files of one kind."""
     counts: Counter[tuple[str, str]] = Counter()
     for path in tree.texts:
         folder, _, name = path.rpartition("/")
         kind = name.rpartition(".")[2]
-        is_counted = path.startswith((*(f"{top}/" for top in PRODUCT), "clients/", "bench/")) and name != "__init__.py"
+        is_counted = path.startswith(tuple(f"{top}/" for top in _TOPS)) and name != "__init__.py"
         if is_counted and kind in ("py", "js", "mjs", "css") and not path.startswith((*_NOT_OURS, _RELEASED)):
             counts[folder, kind] += 1
     return [f"{folder}: {count} {kind} files" for (folder, kind), count in counts.items() if count > FOLDER_FILES]

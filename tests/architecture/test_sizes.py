@@ -22,7 +22,8 @@ def test_no_folder_is_crowded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "kind"), [("workers/new", "py"), ("app/web/static/js/new", "js"), ("clients/javascript/new", "mjs")]
+    ("folder", "kind"),
+    [("workers/new", "py"), ("app/web/static/js/new", "js"), ("clients/javascript/new", "mjs"), ("tests/new", "py")],
 )
 def test_a_crowded_folder_is_found(folder: str, kind: str) -> None:
     tree = read_tree()

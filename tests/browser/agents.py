@@ -1,6 +1,6 @@
 """Agents for the page tests: one streams text and then waits in a step, one fails with a chosen message.
 
-Loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents,tests.browser.agents`.
+Loaded by `SWALLOWTAIL_AGENTS=tests.harness.tasks.agents,tests.browser.agents`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def pages(page: Page, shared_deployment: Deployment) -> InstancePages:
 @pytest.fixture(scope="session")
 def deployment_with_test_agents() -> Iterator[Deployment]:
     """A deployment with agents that wait for a file, stream text, or fail on request."""
-    with Deployment(env={**BRISK, "agents": "tests.harness.agents,tests.browser.agents"}) as deployment:
+    with Deployment(env={**BRISK, "agents": "tests.harness.tasks.agents,tests.browser.agents"}) as deployment:
         deployment.start_worker(concurrency=2, wait=False)
         deployment.start_web()
         deployment.workers[0].wait_ready()

@@ -7,10 +7,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.page_actions import InstancePages, forgiving
 from tests.clients.subjects import Closing
 from tests.harness.browser import Complaints
-from tests.harness.campaign import CAMPAIGN, CAMPAIGN_STORY, DOCUMENT, STEPS
-from tests.harness.cutting_proxy import TornWire
-from tests.harness.event_lines import story
+from tests.harness.proxies.cutting_proxy import TornWire
 from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.harness.tasks.campaign import CAMPAIGN, CAMPAIGN_STORY, DOCUMENT, STEPS
+from tests.harness.tasks.event_lines import story
 from tests.harness.waiting import wait_until
 
 DONE = [f"{agent} {action} completed" for _, agent, action in STEPS]

@@ -13,9 +13,9 @@ import pytest
 from psycopg import sql
 
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, story
-from tests.harness.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.servers import PostgresServer, RabbitServer
+from tests.harness.tasks.event_lines import BEGINNING, story
+from tests.harness.tasks.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.waiting import wait_until
 
 MakeDeployment = Callable[..., Deployment]

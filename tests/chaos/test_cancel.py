@@ -12,8 +12,8 @@ from swallowtail.app.core.errors import Conflict
 from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, story
-from tests.harness.paused_step import UNTIL_PAUSE, after_pause, release_task, start_paused
+from tests.harness.tasks.event_lines import BEGINNING, story
+from tests.harness.tasks.paused_step import UNTIL_PAUSE, after_pause, release_task, start_paused
 
 MakeDeployment = Callable[..., Deployment]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, steps, story
+from tests.harness.tasks.event_lines import BEGINNING, steps, story
 
 
 def end_of(deployment: Deployment, kind: str, payload: object) -> tuple[dict[str, Any], list[str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, steps, story
+from tests.harness.tasks.event_lines import BEGINNING, steps, story
 
 MakeDeployment = Callable[..., Deployment]
 

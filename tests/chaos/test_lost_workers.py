@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import story
-from tests.harness.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.processes import WorkerProcess
+from tests.harness.tasks.event_lines import story
+from tests.harness.tasks.paused_step import LOST_WHILE_PAUSED, UNTIL_PAUSE, after_pause, release_task, start_paused
 from tests.harness.waiting import wait_until
 
 MakeDeployment = Callable[..., Deployment]

@@ -16,8 +16,8 @@ from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
 from swallowtail.workers.broker import redis_channel
 from swallowtail.workers.broker.message_check import CheckedConnection
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, steps, story
 from tests.harness.fast_settings import BRISK
+from tests.harness.tasks.event_lines import BEGINNING, steps, story
 from tests.workers.broker.test_amqp_channel import ODD as UNREADABLE
 
 UNKNOWN_ID = str(uuid.uuid4())

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import story
-from tests.harness.paused_step import (
+from tests.harness.tasks.event_lines import story
+from tests.harness.tasks.paused_step import (
     LOST_WHILE_PAUSED,
     REQUEUED_WHILE_PAUSED,
     UNTIL_PAUSE,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import BEGINNING, story
 from tests.harness.received_events import assert_contiguous
 from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.harness.tasks.event_lines import BEGINNING, story
 from tests.harness.waiting import wait_until
 
 TASKS = 200

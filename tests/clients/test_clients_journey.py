@@ -10,13 +10,13 @@ import httpx2
 import pytest
 
 from tests.clients.subjects import SUBJECTS, Closing
-from tests.harness.campaign import CAMPAIGN, CAMPAIGN_STORY
-from tests.harness.cutting_proxy import TornWire
 from tests.harness.deployment import Deployment
-from tests.harness.event_lines import story
-from tests.harness.ports import free_port
 from tests.harness.program import Program
+from tests.harness.proxies.cutting_proxy import TornWire
 from tests.harness.received_events import assert_contiguous
+from tests.harness.system.ports import free_port
+from tests.harness.tasks.campaign import CAMPAIGN, CAMPAIGN_STORY
+from tests.harness.tasks.event_lines import story
 
 pytestmark = pytest.mark.journey
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.conformance.line import PAGE
 from tests.harness.deployment import Deployment, variables
-from tests.harness.ports import answers, free_port
 from tests.harness.processes import WebProcess
 from tests.harness.program import ROOT, Program
 from tests.harness.services import require
+from tests.harness.system.ports import answers, free_port
 
 #: Where the packages of Node's server are installed by its own lock file.
 NODE = ROOT / "bench/peers"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.chaos.stock_peer import StockServer
+from tests.chaos.delivery.stock_peer import StockServer
 from tests.conformance.line import Peer
 from tests.conformance.peers import EchoNode, EchoWeb
 from tests.conformance.table import CASES, Verdicts, rows, summary

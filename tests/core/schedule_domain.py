@@ -23,8 +23,8 @@ from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import add_schedule
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
 
 ECHO = AgentCard(
     kind="echo",

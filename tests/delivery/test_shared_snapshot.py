@@ -18,9 +18,9 @@ from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
 from swallowtail.app.delivery.streams.admission import Admission
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
-from tests.delivery.checked_clients import FROM_NOTHING, Domain
-from tests.delivery.client_rule import Screen
 from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
+from tests.delivery.races.checked_clients import FROM_NOTHING, Domain
+from tests.delivery.races.client_rule import Screen
 from tests.harness.deployment import Deployment
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until

@@ -15,7 +15,7 @@ from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
 from tests.harness.program import Program, clean_environment, make_directory
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
-from tests.harness.task_client import TaskClient
+from tests.harness.tasks.task_client import TaskClient
 from tests.harness.waiting import PATIENCE
 
 _templates: dict[str, Path] = {}

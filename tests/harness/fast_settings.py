@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: A worker that stalls for this lease on a busy machine is not lost yet; where one must lapse, a test waits it out.
 BRISK: dict[str, object] = {
-    "agents": "tests.harness.agents",
+    "agents": "tests.harness.tasks.agents",
     "lease_seconds": 12,
     "heartbeat_seconds": 0.5,
     "sweep_interval": 0.3,

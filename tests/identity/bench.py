@@ -20,9 +20,9 @@ from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
+from tests.harness.database.tables import create_tables
+from tests.harness.identity.signed_tokens import public_key, sign_token
 from tests.harness.settings import make_settings
-from tests.harness.signed_tokens import public_key, sign_token
-from tests.harness.tables import create_tables
 
 KEY = "k" * 32
 PASSWORD = "correct horse battery"

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from swallowtail.app.core.identity.sessions import close_session, refresh
 from swallowtail.app.core.tables.auth import User
-from tests.harness.signed_tokens import sign_token
+from tests.harness.identity.signed_tokens import sign_token
 from tests.identity.bench import KEY, Bench
 from tests.identity.conftest import START, NewBench
 from tests.identity.token_checks import EXPIRED, NOT_YET, REVOKED, UNUSABLE, claims_of, forge, header_of, refused

@@ -15,7 +15,7 @@ from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import OPEN, SYSTEM, Actor
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import AccessToken, User
-from tests.harness.signed_tokens import sign_token
+from tests.harness.identity.signed_tokens import sign_token
 from tests.identity.bench import KEY, Bench
 from tests.identity.conftest import START
 from tests.identity.token_checks import EXPIRED, REVOKED, UNUSABLE, forge, refused

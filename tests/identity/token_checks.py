@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import Unauthenticated
-from tests.harness.signed_tokens import read_part, sign_token
+from tests.harness.identity.signed_tokens import read_part, sign_token
 from tests.identity.bench import KEY, Bench
 
 EXPIRED, NOT_YET, REVOKED = "has expired", "not valid yet", "was revoked"

@@ -21,10 +21,10 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import make_sender
 from swallowtail.app.core.redis.connection import connect
 from swallowtail.workers.celery_app import CheckedAMQP, worker_settings
-from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
 from tests.harness.settings import make_settings
+from tests.harness.system.ports import answers, free_port
 
 Reach = Callable[[Settings], object]
 

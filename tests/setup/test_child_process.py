@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
-from tests.harness.process_guard import session_pids
+from tests.harness.system.process_guard import session_pids
 from tests.harness.waiting import PATIENCE
 
 pytestmark = pytest.mark.service

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 import redis
 
-from tests.harness.process_guard import session_pids
 from tests.harness.program import ROOT, Died, Program, make_directory, remove_directory
 from tests.harness.servers import RedisServer
+from tests.harness.system.process_guard import session_pids
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service

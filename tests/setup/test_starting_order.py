@@ -13,8 +13,8 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.scripts.supervise import Supervisor
-from tests.harness.ports import free_port
 from tests.harness.settings import make_settings
+from tests.harness.system.ports import free_port
 
 pytestmark = pytest.mark.unit
 

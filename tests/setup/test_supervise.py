@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.harness.ports import free_port
-from tests.harness.process_guard import session_pids
 from tests.harness.program import ROOT, Program, make_directory, remove_directory
+from tests.harness.system.ports import free_port
+from tests.harness.system.process_guard import session_pids
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.journey

@@ -13,7 +13,7 @@ from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.ledger import agent_cards
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.factory import create_app
-from tests.harness.tables import create_tables
+from tests.harness.database.tables import create_tables
 
 BRIEF = {
     "type": "object",

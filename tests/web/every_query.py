@@ -26,7 +26,7 @@ from swallowtail.app.core.security.actors import OPEN, Caller
 from swallowtail.app.core.services import instance_deletion, log_epochs, schedule_firing
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.wire import Since
-from tests.harness.query_plans import OWN
+from tests.harness.database.query_plans import OWN
 from tests.web.access_table import TABLE
 from tests.web.callers import CallersApp
 

@@ -21,9 +21,9 @@ from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
 from swallowtail.workers.runtime import worker_runtime
-from tests.harness.event_lines import story
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
+from tests.harness.tasks.event_lines import story
 
 
 @dataclass

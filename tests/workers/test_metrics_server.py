@@ -17,8 +17,8 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.workers import metrics, metrics_server
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
 
 
 def _runtime(tmp_path: Path, **values: Any) -> Runtime:

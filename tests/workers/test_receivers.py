@@ -26,7 +26,7 @@ from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
 from swallowtail.workers.run.outcomes import End, RunOutcome
 from swallowtail.workers.runtime import worker_runtime
-from tests.harness.event_lines import BEGINNING
+from tests.harness.tasks.event_lines import BEGINNING
 from tests.workers.conftest import Harness
 
 OURS = run_task.run

@@ -22,7 +22,7 @@ from swallowtail.workers.registry.catalogue import AgentSpec
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.outcomes import PermanentError
 from swallowtail.workers.runtime import thread_context
-from tests.harness.event_lines import BEGINNING, steps
+from tests.harness.tasks.event_lines import BEGINNING, steps
 from tests.workers.conftest import Harness
 
 

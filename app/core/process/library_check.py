@@ -11,7 +11,7 @@ from swallowtail.app.core.errors import SettingsError
 
 #: Private and undocumented names by distribution and by the module or class that has them. Those of a class are
 #: attributes, or its methods use them. What a library's guide or reference describes is not listed;
-#: `tests/architecture/library_internals.py` and `undocumented_names.py` say what counts as documented.
+#: `tests/architecture/libraries/library_internals.py` and `undocumented_names.py` say what counts as documented.
 INTERNALS = {
     "Flask-SocketIO": {"flask_socketio.SocketIO": "server"},
     "SQLAlchemy": {"sqlalchemy.pool.QueuePool": "_max_overflow"},

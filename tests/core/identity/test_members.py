@@ -18,8 +18,8 @@ from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
 
 PEOPLE = ("ann", "bob", "cid", "dora")
 

@@ -12,7 +12,7 @@ from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.web.ops.health import check_database
 from tests.core.domain import Domain
-from tests.harness.refusing_database import POSTGRES_REFUSALS, SQLITE_REFUSALS, Refusing
+from tests.harness.database.refusing_database import POSTGRES_REFUSALS, SQLITE_REFUSALS, Refusing
 
 POSTGRES = POSTGRES_REFUSALS.items()
 NewDomain = Callable[..., Domain]

@@ -21,8 +21,8 @@ from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.instances import Instance
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
 
 USER = Actor("user", "u1", "ann", user_id="u1")
 FRONT_END = Actor("front_end", "t1", "page", token_id="t1", acts=frozenset({Act.READ}), instance_id="mine")

@@ -14,7 +14,7 @@ from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.delivery.clients.client import Client
-from tests.delivery.monitored_hub import Process
+from tests.delivery.access.monitored_hub import Process
 from tests.identity.bench import Bench
 
 

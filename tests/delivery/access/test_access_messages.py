@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import ValidationError
 
-from tests.delivery.monitored_hub import Process
+from tests.delivery.access.monitored_hub import Process
 from tests.harness.deployment import Deployment
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until

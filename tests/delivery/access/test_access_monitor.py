@@ -10,8 +10,8 @@ import pytest
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.delivery.clients.permission_cache import PermissionCache
+from tests.delivery.access.monitored_hub import write
 from tests.delivery.access.monitored_instance import MonitoredInstance
-from tests.delivery.monitored_hub import write
 
 
 def careless(passes: PermissionCache) -> None:

@@ -9,8 +9,8 @@ import pytest
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.clients.client import Client
+from tests.delivery.access.monitored_hub import Action, write
 from tests.delivery.access.monitored_instance import MonitoredInstance
-from tests.delivery.monitored_hub import Action, write
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -17,9 +17,9 @@ import pytest
 
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
-from tests.delivery.checked_clients import Domain, Viewer
-from tests.delivery.faulty_deliveries import FixedReader, LateReader, RoomHub
-from tests.delivery.log_changes import Overtaking, author_with, note, note_and_undo
+from tests.delivery.races.checked_clients import Domain, Viewer
+from tests.delivery.races.faulty_deliveries import FixedReader, LateReader, RoomHub
+from tests.delivery.races.log_changes import Overtaking, author_with, note, note_and_undo
 from tests.harness.deployment import Deployment
 from tests.harness.program import clean_environment
 from tests.harness.waiting import GaveUp, wait_until
@@ -194,7 +194,7 @@ def die_before_publishing(deployment: Deployment, reader: type[DatabaseReader] =
 
 
 def run_killed_author(deployment: Deployment, instance_id: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.delivery.killed_writer", instance_id]
+    command = [sys.executable, "-m", "tests.delivery.races.killed_writer", instance_id]
     return subprocess.run(command, env=clean_environment(deployment.env), capture_output=True, text=True, timeout=120)
 
 

@@ -16,10 +16,16 @@ from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
-from tests.delivery.checked_clients import FROM_NOTHING, Domain, Viewer
-from tests.delivery.client_rule import Screen
-from tests.delivery.faulty_deliveries import EpochBlindReader, ForgetfulHub, TalkativeHub, silent_epochs, silent_skips
-from tests.delivery.log_changes import begin_epoch, note, prune
+from tests.delivery.races.checked_clients import FROM_NOTHING, Domain, Viewer
+from tests.delivery.races.client_rule import Screen
+from tests.delivery.races.faulty_deliveries import (
+    EpochBlindReader,
+    ForgetfulHub,
+    TalkativeHub,
+    silent_epochs,
+    silent_skips,
+)
+from tests.delivery.races.log_changes import begin_epoch, note, prune
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import GaveUp, wait_until
 from tests.journey.event_writer import Author, BusyAuthor

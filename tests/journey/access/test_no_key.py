@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
+from tests.harness.identity.signed_tokens import sign_token
 from tests.harness.recorder import Recorder
-from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import KEY, PROVIDER
 from tests.journey.authenticated_deployment import NewDeployment, Tenants, find_refusal
 from tests.journey.event_writer import Author

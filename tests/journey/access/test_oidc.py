@@ -13,7 +13,7 @@ from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.harness.deployment import Deployment
-from tests.harness.oidc_provider import OidcProvider
+from tests.harness.identity.oidc_provider import OidcProvider
 from tests.harness.servers import RedisBinary
 from tests.identity.bench import CHEAP
 

@@ -20,7 +20,7 @@ from sqlalchemy import insert
 
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.web.websocket.frames import payload_of
-from tests.chaos.reconnecting_clients import frame, handshake
+from tests.chaos.delivery.reconnecting_clients import frame, handshake
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
 

@@ -18,12 +18,12 @@ from swallowtail.app.core.identity import api_tokens, users
 from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from tests.harness.deployment import Deployment
-from tests.harness.ports import answers, free_port
 from tests.harness.program import ROOT, Program, make_directory
 from tests.harness.received_events import assert_contiguous
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
 from tests.harness.services import require
+from tests.harness.system.ports import answers, free_port
 from tests.journey.authenticated_deployment import Tenants, find_refusal
 from tests.journey.event_writer import Author, BusyAuthor
 

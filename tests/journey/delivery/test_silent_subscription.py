@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
+from tests.harness.proxies.silent_proxy import SilentWire, What
 from tests.harness.received_events import assert_contiguous
 from tests.harness.recorder import Recorder
-from tests.harness.silent_proxy import SilentWire, What
 from tests.harness.waiting import wait_until
 from tests.journey.event_writer import Author
 

@@ -16,10 +16,10 @@ from swallowtail.app.core.database.connection_budget import count_pool
 from swallowtail.app.core.ledger.publisher import instance_channel
 from tests.clients.subjects import Closing, PythonSubject
 from tests.harness.deployment import Deployment
-from tests.harness.process_guard import session_pids
 from tests.harness.processes import WebProcess
 from tests.harness.program import ROOT
 from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.harness.system.process_guard import session_pids
 from tests.harness.waiting import wait_until
 from tests.journey.event_writer import Author, BusyAuthor
 

@@ -16,8 +16,8 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.system import Worker
 from swallowtail.workers.runtime.worker_runtime import pid_namespace
 from tests.harness.deployment import Deployment
-from tests.harness.ports import free_port
 from tests.harness.processes import WebProcess, WorkerProcess
+from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 from tests.journey.authenticated_deployment import NewDeployment
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
-from tests.harness.refusing_database import SQLITE_REFUSALS, Refusing
+from tests.harness.database.refusing_database import SQLITE_REFUSALS, Refusing
 from tests.web.app_fixture import WebApp, expect_json, expect_problem
 
 

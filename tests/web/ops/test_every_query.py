@@ -14,7 +14,7 @@ from sqlalchemy import Engine, UniqueConstraint, select, text
 
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Step, Task
-from tests.harness.query_plans import Faults, Said, find_on_postgresql, find_on_sqlite, overheard
+from tests.harness.database.query_plans import Faults, Said, find_on_postgresql, find_on_sqlite, overheard
 from tests.web.callers import open_callers_app
 from tests.web.every_query import KEEPS, do_everything
 

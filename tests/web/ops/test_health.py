@@ -12,9 +12,9 @@ from sqlalchemy import update
 from swallowtail.app.core.coordination.worker_registry import announce
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.tables.tasks import Outbox
+from tests.harness.proxies.silent_proxy import SilentWire
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
-from tests.harness.silent_proxy import SilentWire
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import Json, WebApp, expect_json
 

@@ -17,8 +17,8 @@ from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.closed_objects import closing_all
+from tests.harness.identity.signed_tokens import sign_token
 from tests.harness.settings import make_settings
-from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
 from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
 from tests.web.browser_client import csrf_token_of

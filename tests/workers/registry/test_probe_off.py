@@ -16,8 +16,8 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.registry import catalogue
+from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
-from tests.harness.tables import create_tables
 
 ASKS: list[dict[str, Any]] = [{"auth": "required"}, {"redis_url": "redis://127.0.0.1/0"}, {"host": "0.0.0.0"}]  # noqa: S104
 ASKS += [{"allowed_hosts": "app.example.org"}, {"probe": "off"}, {"probe": "off", "auth": "open"}]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 
 from swallowtail.workers.run.outcomes import End
-from tests.harness.event_lines import steps
+from tests.harness.tasks.event_lines import steps
 from tests.workers.conftest import Harness
 from tests.workers.run.test_context import CLAIMED, outcome_of
 

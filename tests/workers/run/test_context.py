@@ -13,7 +13,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.signals import step_started
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, PermanentError, RunOutcome, RunStopped
-from tests.harness.event_lines import steps
+from tests.harness.tasks.event_lines import steps
 from tests.workers.conftest import Harness
 
 CLAIMED = ["SUBMITTED", "QUEUED", "1: IN_PROGRESS"]

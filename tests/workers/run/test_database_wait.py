@@ -13,7 +13,7 @@ from swallowtail.workers.run.database_wait import DatabaseWait
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
 from swallowtail.workers.run.outcomes import End, RunOutcome, RunStopped
-from tests.harness.refusing_database import SQLITE_REFUSALS, Refusing
+from tests.harness.database.refusing_database import SQLITE_REFUSALS, Refusing
 from tests.harness.waiting import wait_until
 from tests.workers.conftest import Harness
 

@@ -1,0 +1,1 @@
+"""Rules for the use of third-party libraries."""

@@ -1,0 +1,1 @@
+"""Rules for words, names and texts."""

@@ -1,0 +1,1 @@
+"""Faults of delivery, and thousands of clients that reconnect."""

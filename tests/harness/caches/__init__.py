@@ -1,0 +1,1 @@
+"""What a test run reads or compiles once for all tests."""

@@ -1,0 +1,1 @@
+"""Databases for tests: their tables, refused writes and the statements that they execute."""

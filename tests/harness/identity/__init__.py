@@ -1,0 +1,1 @@
+"""Signed tokens for tests, and an identity provider that issues them."""

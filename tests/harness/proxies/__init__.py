@@ -1,0 +1,1 @@
+"""TCP proxies for tests, each with a fault of its own."""

@@ -1,0 +1,1 @@
+"""Processes and ports of the machine, as tests use them."""

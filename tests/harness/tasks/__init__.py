@@ -1,0 +1,1 @@
+"""Tasks for tests: agents, submissions, and the events of a task."""
