@@ -40,8 +40,8 @@ def address(settings: Settings) -> str:
 def _describe_authentication(settings: Settings) -> str:
     if settings.is_open:
         return ""
-    why = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.requiring_auth) or "SWALLOWTAIL_AUTH"
-    return f"\nCallers must authenticate ({why}): docs/access.md shows how to create the first user."
+    reason = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.requiring_auth) or "SWALLOWTAIL_AUTH"
+    return f"\nCallers must authenticate ({reason}): docs/access.md shows how to create the first user."
 
 
 async def _get(settings: Settings, path: str) -> bool:

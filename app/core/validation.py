@@ -94,19 +94,19 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
         raise TooLarge(f"{field} is larger than {settings.max_body_bytes} bytes", field=field)
 
 
-def check_encoded(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
-    """Check the depth and size of encoded JSON, with `around` levels of an event around it, before it is stored.
+def check_encoded(encoded: bytes, field: str, settings: Settings, *, extra_depth: int = 0) -> None:
+    """Check the depth and size of encoded JSON, with `extra_depth` levels of an event around it, before it is stored.
 
     Raises:
         InvalidInput: nested deeper than `max_json_depth`.
         TooLarge: more than `max_output_bytes` (an input: `max_body_bytes`), or more than `max_json_nodes` values.
     """
     largest = settings.max_body_bytes if field == "input" else settings.max_output_bytes
-    if len(encoded) > largest + _MORE * bool(around):
+    if len(encoded) > largest + _MORE * bool(extra_depth):
         raise TooLarge(f"{field} is {len(encoded)} bytes; {largest} are allowed", field=field)
     # Upper bounds: for nearly all values, these are enough.
     levels = encoded.count(b"[") + encoded.count(b"{")
-    deepest, most = settings.max_json_depth + around, settings.max_json_nodes + 100 * around
+    deepest, most = settings.max_json_depth + extra_depth, settings.max_json_nodes + 100 * extra_depth
     if levels < deepest and levels + encoded.count(b",") < most:
         return
     nodes, depth = _measure(orjson.loads(encoded))

@@ -37,7 +37,7 @@ class Connections(Protocol):
     def warn(self, client_id: str, expires_at: datetime) -> None:
         """Warn a client that its token is about to expire."""
 
-    def expel(self, client_id: str, why: EndReason) -> None:
+    def expel(self, client_id: str, reason: EndReason) -> None:
         """Send a client the reason, and disconnect it."""
 
 
@@ -123,14 +123,14 @@ class AccessMonitor:
             log.exception("disconnect_failed")
             self._permissions.mark_stale()
 
-    def _disconnect(self, client: Client, actor: Actor, why: EndReason) -> None:
+    def _disconnect(self, client: Client, actor: Actor, reason: EndReason) -> None:
         if not self._permissions.end(client, actor):
             # The client got another token during the review.
             return
         CUT.labels("connection").inc()
         for instance_id in client.scope:
-            self._hub.subscriptions.withdraw(client, instance_id, "expired" if why == "expired" else "revoked")
-        self._connections.expel(client.id, why)
+            self._hub.subscriptions.withdraw(client, instance_id, "expired" if reason == "expired" else "revoked")
+        self._connections.expel(client.id, reason)
 
     def _withdraw(self, client: Client, instance_id: str) -> None:
         CUT.labels("subscription").inc()

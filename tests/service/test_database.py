@@ -236,7 +236,7 @@ def test_a_read_of_postgres_cannot_write(
     with pytest.raises(InvalidRequestError, match="read-only"):
         domain.db.run(lambda session: session.execute(text("DELETE FROM event")), write=False)
     assert domain.story() == ["SUBMITTED"]
-    assert domain.db.trouble is None, "a wrong statement of ours is no fault of the database"
+    assert domain.db.write_fault is None, "a wrong statement of ours is no fault of the database"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -247,7 +247,7 @@ def test_a_database_that_is_read_only_takes_no_writes_and_can_be_read(postgres: 
     database = Database(make_settings(database_url=postgres, database_wait=0.1), driver)
     with pytest.raises(Unavailable, match="takes no writes"), database.write() as session:
         session.execute(text("DELETE FROM event"))
-    assert database.trouble == "the database takes no writes"
+    assert database.write_fault == "the database takes no writes"
     with database.read() as session:
         assert session.scalars(select(Task)).all() == []
     database.dispose()

@@ -85,9 +85,9 @@ class DeniedRequests:
         digest = hashlib.blake2b(name.encode(), key=self._salt, digest_size=16).hexdigest()
         self._note(Caller(ANONYMOUS, caller.entrance, caller.address), record, digest)
 
-    def note_token(self, caller: Caller, scope: str, act: str, token_id: str, why: str) -> None:
+    def note_token(self, caller: Caller, scope: str, act: str, token_id: str, reason: str) -> None:
         """Note a refused token; `token_id` is empty if the token proves no id."""
-        detail = {"act": clean(act)[:_LONGEST], "why": why}
+        detail = {"act": clean(act)[:_LONGEST], "why": reason}
         self._note(caller, AuditRecord(scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], detail))
 
     def count_unwritten(self) -> None:

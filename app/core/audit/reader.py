@@ -94,8 +94,8 @@ def list_entries(
         actor = clean(which.actor)
         by_number = {row.number: row for column in _ACTOR for row in session.scalars(query.where(column == actor))}
         rows = sorted(by_number.values(), key=lambda row: (row.at, row.number), reverse=True)[: limit + 1]
-    more = str(rows[limit - 1].number) if len(rows) > limit else None
-    return [view_row(AuditEntryView, row) for row in rows[:limit]], more
+    next_cursor = str(rows[limit - 1].number) if len(rows) > limit else None
+    return [view_row(AuditEntryView, row) for row in rows[:limit]], next_cursor
 
 
 def _list_examined(

@@ -94,7 +94,7 @@ class Database:
         """
         self.wait = settings.database_wait
         #: Reason of the last refusal, until the next write succeeds.
-        self.trouble: str | None = None
+        self.write_fault: str | None = None
         #: How many connections are reserved for other processes.
         self.reserve = 0 if for_runs else settings.database_reserve
         self.engine = make_engine(settings, driver or "psycopg", reserve=self.reserve)
@@ -189,7 +189,7 @@ class Database:
                     _has_stored.set(True)
                 connection.commit()
                 if write:
-                    self.trouble = None
+                    self.write_fault = None
                 if redactions:
                     _store_redactions(connection, redactions, self._queued(Backoff(0.0)), self._info)
             except DBAPIError as fault:
@@ -241,7 +241,7 @@ class Database:
     def _translate(self, fault: DBAPIError) -> Unavailable | None:
         error = unavailable(fault)
         if error is not None:
-            self.trouble = error.message
+            self.write_fault = error.message
         return error
 
 

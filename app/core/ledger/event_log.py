@@ -156,7 +156,7 @@ class Change:
         identity = event_id(task.id, task.attempt, step, kind)
         # Decoded from JSON, so that live clients and those that replay receive the same.
         encoded = to_json({field: value for field, value in data.items() if field not in shown})
-        check_encoded(encoded, name, self.session.info[LIMITS], around=1)
+        check_encoded(encoded, name, self.session.info[LIMITS], extra_depth=1)
         shown_data = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
         self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, shown_data, identity))
 

@@ -55,7 +55,7 @@ def add_input_secrets(session: Session, rules_by_task: Mapping[str, Rules]) -> d
 
 def describe(rules: Rules, own: Rules) -> dict[str, Any]:
     """Return the content of the column `secrets`: `own` was made of `rules`."""
-    return {"by": fingerprint(rules), **({"mute": True} if own.mute else {"values": own.values})}
+    return {"by": fingerprint(rules), **({"mute": True} if own.hides_all else {"values": own.values})}
 
 
 def _read_stored_all(
@@ -73,7 +73,7 @@ def _read_stored(stored: Any, rules: Rules) -> Rules | None:
     if not isinstance(stored, dict) or stored.get("by") != fingerprint(rules):
         return None
     if stored.get("mute"):
-        return replace(rules, values=(), mute=True)
+        return replace(rules, values=(), hides_all=True)
     return replace(rules, values=tuple(stored["values"])) if stored["values"] else rules
 
 

@@ -35,7 +35,7 @@ _PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.secret.pattern) for on
 @lru_cache(maxsize=256)
 def fingerprint(rules: Rules) -> str:
     """Return a hash of the rules and of this version's patterns, in hex."""
-    parts = [sorted(rules.names), rules.emails, rules.values, rules.all, rules.mute, rules.most_values]
+    parts = [sorted(rules.names), rules.emails, rules.values, rules.all, rules.hides_all, rules.most_values]
     digest = _PATTERNS.copy()
     digest.update(to_json(parts))
     return digest.hexdigest()

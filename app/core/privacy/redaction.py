@@ -50,7 +50,7 @@ def _select_rules(encoded: bytes, rules: Rules) -> _ApplicableRules:
 
 def _redact(value: Any, applicable: _ApplicableRules) -> Any:
     top: list[Any] = [value]
-    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, applicable.rules.all or applicable.rules.mute)]
+    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, applicable.rules.all or applicable.rules.hides_all)]
     while pending:
         holder, place, item, hidden = pending.pop()
         if isinstance(item, dict):
@@ -125,7 +125,7 @@ class _ApplicableRules:
         return shown
 
     def _text(self, text: str) -> str:
-        if self.rules.mute:
+        if self.rules.hides_all:
             return HIDDEN if text else text
         if len(text) < SHORTEST_VALUE or not (self.patterns or self.rules.values):
             return text
@@ -139,13 +139,13 @@ def _is_card_number(number: int) -> bool:
 
 def redact_text(text: str, rules: Rules = PATTERNS_ONLY) -> str:
     """Return `text` with a marker in place of each secret."""
-    is_short = len(text) < SHORTEST_VALUE and not rules.mute
+    is_short = len(text) < SHORTEST_VALUE and not rules.hides_all
     return text if is_short else secret_patterns.replace(text, find_spans(text, rules))
 
 
 def find_spans(text: str, rules: Rules, begin: int = 0) -> list[SecretSpan]:
     """Return where the secrets in a text are from `begin` on, in order and without overlaps."""
-    if rules.mute:
+    if rules.hides_all:
         return [SecretSpan(begin, len(text), "secret", begin, len(text))] if begin < len(text) else []
     return merge(find_all(text, rules, tuple(select_patterns(text, fold(text), rules)), begin))
 

@@ -39,7 +39,7 @@ class Rules:
     #: Whether every value is hidden.
     all: bool = False
     #: Whether all text is hidden, keys and messages too: there are more than `most_values` values.
-    mute: bool = False
+    hides_all: bool = False
     most_values: int = 100
     #: Whether the texts in a value's own secret fields are hidden everywhere in it, as in the input of a schedule.
     hides_own: bool = False
@@ -49,7 +49,7 @@ class Rules:
         # Sorted, the longest first, so that every process gets the same fingerprint.
         values = tuple(sorted(_secret_texts(payload, self), key=lambda text: (-len(text), text)))
         if len(values) > self.most_values:
-            return replace(self, values=(), mute=True)
+            return replace(self, values=(), hides_all=True)
         return replace(self, values=values) if values != self.values else self
 
 

@@ -44,7 +44,7 @@ class TextStream:
 
     def feed(self, piece: str) -> str:
         """Add the next piece and return the text that may be shown now, which may be empty."""
-        if self._rules.mute:
+        if self._rules.hides_all:
             return ""
         held = self._held + piece
         if self._skipping is None and _SOON < len(held) < self._searched + self._searched // _PART:

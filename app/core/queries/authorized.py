@@ -102,10 +102,10 @@ class AuthorizedReads:
         """Return summaries of an instance's tasks, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         only = self.actor.task_id
-        tasks, more = rows.list_tasks(
+        tasks, next_cursor = rows.list_tasks(
             self.session, instance_id, limit=limit, cursor=cursor, status=status, kind=kind, task_id=only
         )
-        return [self.view.project(task) for task in tasks], more
+        return [self.view.project(task) for task in tasks], next_cursor
 
     def task(self, task_id: str) -> TaskView:
         """Return one task."""

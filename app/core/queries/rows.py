@@ -58,8 +58,8 @@ def list_instances(
         (after,) = _decode(cursor, (str,))
         query = query.where(Instance.id > after)
     rows = session.scalars(query.limit(limit + 1)).all()
-    more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
-    return [view_row(InstanceView, row) for row in rows[:limit]], more
+    next_cursor = _encode([rows[limit - 1].id]) if len(rows) > limit else None
+    return [view_row(InstanceView, row) for row in rows[:limit]], next_cursor
 
 
 def read_task(session: Session, task_id: str) -> TaskView:
@@ -92,9 +92,9 @@ def list_tasks(
         query = query.where(tuple_(Task.created_at, Task.id) < tuple_(literal(_moment(micros), Moment()), task_id))
     rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
-    more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
+    next_cursor = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
     rules = rules_among(session, instance_id, rows[:limit])
-    return offload_by_size(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), more
+    return offload_by_size(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), next_cursor
 
 
 def list_steps(session: Session, task_id: str) -> list[StepSummary]:
@@ -142,8 +142,8 @@ def list_schedules(
             raise InvalidInput("the cursor's schedule was deleted; start again from the first page", field="cursor")
         query = query.where(Schedule.name > after)
     rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
-    more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
-    return [summarize_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
+    next_cursor = _encode([rows[limit - 1].id]) if len(rows) > limit else None
+    return [summarize_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], next_cursor
 
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:

@@ -123,8 +123,8 @@ def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
     if actor.instance_id not in (None, instance_id):
         return None
     if actor.kind == "front_end":
-        there = session.scalar(select(Instance.id).where(Instance.id == instance_id))
-        return Role.VIEWER if there is not None else None
+        existing = session.scalar(select(Instance.id).where(Instance.id == instance_id))
+        return Role.VIEWER if existing is not None else None
     key = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
     role = session.scalar(select(Membership.role).where(*key))
     return None if role is None else Role(role)

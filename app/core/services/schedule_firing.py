@@ -68,17 +68,17 @@ def fire_due(context: CallContext, limit: int = 100, *, at: datetime | None = No
     return decided
 
 
-def _fire(context: CallContext, seen: Schedule, at: datetime | None) -> int:
+def _fire(context: CallContext, schedule: Schedule, at: datetime | None) -> int:
     """Decide the due slots of one schedule; return the number of new tasks."""
-    template = _make_template(context, seen)
+    template = _make_template(context, schedule)
     with context.db.read() as session:
-        warning = find_kind_warning(session, seen.kind)
+        warning = find_kind_warning(session, schedule.kind)
     if warning is not None:
-        log.warning("schedule_kind_unknown", schedule_id=seen.id, reason=warning)
+        log.warning("schedule_kind_unknown", schedule_id=schedule.id, reason=warning)
 
     def work(change: Change) -> int:
-        decisions = _advance(context, change, seen, at)
-        return sum(_store_slot(context, change, seen, slot, reason or template) for slot, reason in decisions)
+        decisions = _advance(context, change, schedule, at)
+        return sum(_store_slot(context, change, schedule, slot, reason or template) for slot, reason in decisions)
 
     return context.commit(work)
 
@@ -95,18 +95,18 @@ def _make_template(context: CallContext, row: Schedule) -> CheckedTask | str:
         return redact_text(f"refused: {refusal.message}", context.db.policies.general.with_secrets_of(payload))[:200]
 
 
-def _advance(context: CallContext, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:
+def _advance(context: CallContext, change: Change, schedule: Schedule, at: datetime | None) -> list[_Decision]:
     """Move the schedule past its due slots and decide these, unless another beat did so or the schedule was paused."""
-    assert seen.next_slot_at is not None
-    timing, moment = timing_of(seen), clock(change.session, at)
+    assert schedule.next_slot_at is not None
+    timing, moment = timing_of(schedule), clock(change.session, at)
     most = context.settings.max_catch_up
     # One more than may fire shows whether there were more.
-    due = latest_slots(timing, seen.next_slot_at - _MICROSECOND, moment, most + 1)
+    due = latest_slots(timing, schedule.next_slot_at - _MICROSECOND, moment, most + 1)
     if not due:
         return []
     update_row = change.session.execute(
         update(Schedule)
-        .where(Schedule.id == seen.id, Schedule.paused.is_(False), Schedule.next_slot_at == seen.next_slot_at)
+        .where(Schedule.id == schedule.id, Schedule.paused.is_(False), Schedule.next_slot_at == schedule.next_slot_at)
         .values(next_slot_at=next_slot(timing, moment), last_slot_at=due[-1])
         .returning(Schedule.id)
         .execution_options(synchronize_session=False)
@@ -114,7 +114,7 @@ def _advance(context: CallContext, change: Change, seen: Schedule, at: datetime 
     if update_row is None:
         return []
     missed_before = moment - timedelta(seconds=context.settings.catch_up_after)
-    return _choose(due, missed_before, seen.catch_up, most)
+    return _choose(due, missed_before, schedule.catch_up, most)
 
 
 def _choose(due: list[datetime], missed_before: datetime, catch_up: str, most: int) -> list[_Decision]:

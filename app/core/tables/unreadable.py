@@ -32,7 +32,7 @@ class Placeholder(dict[str, Any]):
     def __init__(self, fault: KeyMissing | Tampered) -> None:
         super().__init__({_UNREADABLE: "key_missing" if isinstance(fault, KeyMissing) else "tampered"})
         # Not the fault itself: its traceback refers to the row, and the row to this mark.
-        self.kind, self.why = type(fault), fault.message
+        self.kind, self.reason = type(fault), fault.message
 
 
 def deserialize(stored: str) -> Any:
@@ -64,7 +64,7 @@ def as_error(mark: dict[str, Any]) -> dict[str, Any]:
 def require_readable(value: Any, place: str) -> Any:
     """Return the value unless it is a mark. Raises Unreadable, which names the place, KeyMissing or Tampered."""
     if isinstance(value, Placeholder):
-        raise value.kind(value.why)
+        raise value.kind(value.reason)
     if isinstance(value, Damaged):
         raise Unreadable(f"{place} is not JSON")
     return value

@@ -84,12 +84,12 @@ _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in 
 
 
 class GoneFromReplay(SwallowtailError):
-    """The log cannot be read from this position: `code` has the reason, `more` the readable positions."""
+    """The log cannot be read from this position: `code` has the reason, `extensions` the readable positions."""
 
-    def __init__(self, code: str, message: str, more: Mapping[str, Any]) -> None:
+    def __init__(self, code: str, message: str, extensions: Mapping[str, Any]) -> None:
         super().__init__(message, field="since")
         self.code = code
-        self.more = more
+        self.extensions = extensions
 
 
 def answer_problem(
@@ -99,18 +99,18 @@ def answer_problem(
     field: str | None = None,
     errors: list[dict[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
-    more: Mapping[str, Any] | None = None,
+    extensions: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return the response for one problem: problem details, or a page if the browser asked for a page."""
     if _wants_page():
-        page = render_template("error.html", title=kind.title, message=detail, **(more or {}))
+        page = render_template("error.html", title=kind.title, message=detail, **(extensions or {}))
         return Response(page, kind.status, headers, mimetype="text/html")
     body = describe_problem(kind, detail)
     if field is not None:
         body["field"] = field[:_MAX_FIELD]
     if errors:
         body["errors"] = [{**error, "field": error["field"][:_MAX_FIELD]} for error in errors[:_MAX_ERRORS]]
-    body |= more or {}
+    body |= extensions or {}
     return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
 
 
@@ -146,7 +146,7 @@ def answer_domain_error(error: SwallowtailError) -> Response:
         field=error.field,
         errors=error.errors if isinstance(error, InvalidInput) else None,
         headers=_headers_for(error),
-        more=_extra_members(error),
+        extensions=_extensions_of(error),
     )
 
 
@@ -169,9 +169,9 @@ def _challenge(error: Unauthenticated) -> str:
     return f'{challenge}, error="invalid_token", error_description="{error.message}"'
 
 
-def _extra_members(error: SwallowtailError) -> Mapping[str, Any] | None:
+def _extensions_of(error: SwallowtailError) -> Mapping[str, Any] | None:
     if isinstance(error, GoneFromReplay):
-        return error.more
+        return error.extensions
     shape = error.as_dict()
     return {"retry_after_ms": shape["retry_after_ms"]} if "retry_after_ms" in shape else None
 
@@ -213,4 +213,4 @@ def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
 def _answer_unexpected(error: Exception) -> Response:
     error_id = uuid.uuid4().hex
     log.error("request_failed", error_id=error_id, method=request.method, path=request.path, exc_info=error)
-    return answer_problem(KINDS["internal"], "an unexpected error occurred", more={"error_id": error_id})
+    return answer_problem(KINDS["internal"], "an unexpected error occurred", extensions={"error_id": error_id})

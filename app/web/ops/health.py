@@ -75,8 +75,8 @@ def check_database(runtime: Runtime) -> Component:
         return _state(DOWN, f"cannot be read: {reason or type(fault).__name__}")
     except Unavailable as away:
         return _state(DOWN, f"cannot be read: {away.message}")
-    if runtime.db.trouble is not None:
-        return _state(DEGRADED, f"can be read, but {runtime.db.trouble}; tasks wait until it takes writes again")
+    if runtime.db.write_fault is not None:
+        return _state(DEGRADED, f"can be read, but {runtime.db.write_fault}; tasks wait until it takes writes again")
     if budget is None:
         return _state(OK, "can be read")
     return _count_connections(runtime, budget)

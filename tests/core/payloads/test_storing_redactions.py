@@ -44,7 +44,7 @@ def test_a_view_that_cannot_store_a_redaction_at_once_does_not_wait_and_reports_
             writer.execute(text("LOCK TABLE task, step IN EXCLUSIVE MODE"))
         assert read_views(domain, task_id) == shown
     redacted.clear()
-    assert (waits, domain.db.trouble, _refusals()) == ([], None, refusals)
+    assert (waits, domain.db.write_fault, _refusals()) == ([], None, refusals)
     assert read_views(domain, task_id) == shown
     assert redacted, "nothing was stored"
     redacted.clear()

@@ -81,5 +81,5 @@ def test_a_long_word_that_waits_is_shown_whole_in_the_end() -> None:
 
 
 def test_a_task_with_too_many_secret_values_streams_no_text() -> None:
-    stream = TextStream(Rules(mute=True))
+    stream = TextStream(Rules(hides_all=True))
     assert stream.feed("anything") + stream.finish() == ""

@@ -121,10 +121,10 @@ class Process:
         """See `Connections`."""
         self.say(client_id, "warned")
 
-    def expel(self, client_id: str, why: EndReason) -> None:
+    def expel(self, client_id: str, reason: EndReason) -> None:
         """See `Connections`."""
         self.before_expulsion(client_id)
-        self.say(client_id, f"expelled: {why}")
+        self.say(client_id, f"expelled: {reason}")
         self.rooms = {(client, room) for client, room in self.rooms if client != client_id}
         self.hub.subscriptions.disconnect(client_id)
 
