@@ -67,10 +67,11 @@ INTERNALS = {
         ),
         "socketio.packet.Packet": "add_attachment attachment_count data id packet_type",
     },
-    "redis": {"redis.Connection": "_sock"},
+    "redis": {"redis.Connection": "_sock read_response", "redis.client.PubSub": "connection handle_message"},
 }
 #: The distributions of each kind of process: those whose private names it uses.
-COMMAND = SWEEPER = ("SQLAlchemy",)
+COMMAND = ("redis", "SQLAlchemy")
+SWEEPER = ("SQLAlchemy",)
 RELEASE = ("alembic", "SQLAlchemy")
 WEB = ("redis", "SQLAlchemy", "python-engineio", "python-socketio", "Flask-SocketIO")
 #: The distribution of the server of each `async_mode`; the others need not be installed.

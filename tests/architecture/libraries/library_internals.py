@@ -33,6 +33,7 @@ FILES = (
     "app/web/socketio/server.py",
     "app/core/database/connection_budget.py",
     "app/core/database/migrate.py",
+    "app/core/redis/subscriber.py",
     "app/delivery/redis/subscriber.py",
     "workers/broker/",
 )

@@ -43,6 +43,7 @@ def test_every_listed_file_uses_private_names() -> None:
             "import socketio\nclass A(socketio.Server):\n    def f(self): self._send_packet(1, 2)",
         ),
         ("app/core/services/follower.py", "def f(pubsub): return pubsub.connection._sock"),
+        ("app/core/services/follower.py", "def f(pubsub): return pubsub.connection.read_response()"),
         (
             "app/core/services/follower.py",
             "import redis\nclass A(redis.Connection):\n    def f(self): return self._sock",
@@ -113,7 +114,7 @@ def test_a_private_name_that_the_check_lacks_is_found(path: str, code: str, name
 
 
 def test_a_listed_name_without_a_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(INTERNALS["redis"], "redis.Connection", "_sock _parser")
+    monkeypatch.setitem(INTERNALS["redis"], "redis.Connection", "_sock read_response _parser")
     assert library_internals.find_unused_names(read_tree()) == ["_parser"]
 
 

@@ -75,6 +75,13 @@ def test_release_sweeper_process_and_command_line_stop_too(tmp_path: Path, start
     assert f"{program}: {POOL}" in done.stderr
 
 
+def test_the_command_line_checks_the_library_that_follows_a_log(tmp_path: Path) -> None:
+    start = "from swallowtail.scripts.enqueue import main\nsys.argv[1:] = ['list', 'acme']\nmain()"
+    done = run(start, {"SWALLOWTAIL_VAR_DIR": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"swallowtail: {MESSAGE}" in done.stderr
+
+
 def test_a_release_checks_the_library_of_the_migrations(tmp_path: Path) -> None:
     start = "from swallowtail.workers.release import main\nsys.argv[1:] = []\nmain()"
     done = run(start, {"SWALLOWTAIL_VAR_DIR": str(tmp_path)}, "alembic", "alembic.script.ScriptDirectory")
