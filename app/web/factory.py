@@ -42,7 +42,7 @@ from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.ops import health, metrics, openapi
 from swallowtail.app.web.pages import login, missing_client, views
-from swallowtail.app.web.request import csrf, rate_limit_hooks
+from swallowtail.app.web.request import csrf, permission_order, rate_limit_hooks
 from swallowtail.app.web.request.json_body import ApiRequest, FastJson
 from swallowtail.app.web.socketio import server as socket_server
 from swallowtail.app.web.socketio.transport import SocketTransport
@@ -123,6 +123,7 @@ def _build_container(
 def _register_http(app: APIFlask, guard: RequestGuard, limits: Limits) -> None:
     metrics.register(app)
     rate_limit_hooks.register(app, limits)
+    permission_order.register(app)
     csrf.register(app)
     security_headers.register(app, guard.origins)
     problem_details.register(app)

@@ -47,27 +47,23 @@ def issue_personal(context: CallContext, request: NewToken) -> CreatedToken:
 
     `lifetime` is in seconds. Raises Unauthenticated, Forbidden, NotFound, InvalidInput, and TooMany above the limit.
     """
-    actor, settings = context.caller.actor, context.settings
-    require_outside(actor, Act.MANAGE_OWN_TOKENS)
-    if actor.user_id is None:
-        raise Forbidden("only users have personal tokens")
-    allowed = None if request.acts is None else _check_acts(request.acts, frozenset(Act))
-    if actor.acts is not None and (allowed is None or not allowed <= actor.acts):
-        raise Forbidden("a token cannot create a token with more permissions")
-    instance_id = None if request.instance_id is None else check_instance_id(request.instance_id)
-    longest = timedelta(days=settings.personal_token_days)
-    values = _new_values("personal", request.name, actor, allowed)
-    values |= {
-        "instance_id": instance_id,
-        "expires_at": _expiry(request.lifetime, longest, _read_expiry(context, actor)),
-    }
-    secret = make_secret("personal", values["id"])
-    values["secret_hash"] = secret.hash
+    actor, settings, token_id = context.caller.actor, context.settings, str(uuid.uuid4())
+    longest, secret = timedelta(days=settings.personal_token_days), make_secret("personal", token_id)
 
     def prepare(change: Change) -> dict[str, Any]:
+        # Before the rest of the request is read: others get the same refusal for every request.
         change.require_outside(Act.MANAGE_OWN_TOKENS)
+        if actor.user_id is None:
+            raise Forbidden("only users have personal tokens")
+        instance_id = None if request.instance_id is None else check_instance_id(request.instance_id)
         if instance_id is not None:
             change.require(Act.READ, instance_id)
+        allowed = None if request.acts is None else _check_acts(request.acts, frozenset(Act))
+        if actor.acts is not None and (allowed is None or not allowed <= actor.acts):
+            raise Forbidden("a token cannot create a token with more permissions")
+        values = _new_values("personal", token_id, request.name, actor, allowed)
+        values |= {"instance_id": instance_id, "secret_hash": secret.hash}
+        values["expires_at"] = _expiry(request.lifetime, longest, _read_expiry(change.session, actor))
         return values
 
     row = _store(context, prepare, _are_personal(actor), settings.personal_tokens)
@@ -92,8 +88,8 @@ def issue_front_end(context: CallContext, tokens: Tokens, instance_id: str, requ
         same = (Task.id == task_id, Task.instance_id == instance_id)
         if task_id is not None and change.session.scalar(select(Task.id).where(*same)) is None:
             raise NotFound("there is no such task", field="task_id")
-        values = _new_values("front_end", request.name, context.caller.actor, allowed)
-        values |= {"id": token_id, "instance_id": instance_id, "task_id": task_id}
+        values = _new_values("front_end", token_id, request.name, context.caller.actor, allowed)
+        values |= {"instance_id": instance_id, "task_id": task_id}
         values["fields"] = None if request.fields is None else _check_fields(request.fields)
         values["expires_at"] = _expiry(request.lifetime, longest, None)
         tokens.require_key()
@@ -150,10 +146,10 @@ def _are_of(instance_id: str) -> list[ColumnElement[bool]]:
     return [AccessToken.kind == "front_end", AccessToken.instance_id == instance_id]
 
 
-def _new_values(kind: str, name: str, actor: Actor, acts: Collection[Act] | None) -> dict[str, Any]:
+def _new_values(kind: str, token_id: str, name: str, actor: Actor, acts: Collection[Act] | None) -> dict[str, Any]:
     allowed = None if acts is None else sorted(acts)
     name = check_line(name, "name", longest=200)
-    return {"id": str(uuid.uuid4()), "kind": kind, "name": name, "user_id": actor.user_id, "acts": allowed}
+    return {"id": token_id, "kind": kind, "name": name, "user_id": actor.user_id, "acts": allowed}
 
 
 def _store(context: CallContext, prepare: Prepare, same: list[ColumnElement[bool]], most: int) -> AccessToken:
@@ -231,11 +227,10 @@ def _check_fields(fields: Collection[str]) -> list[str]:
     return sorted(set(fields))
 
 
-def _read_expiry(context: CallContext, actor: Actor) -> datetime | None:
+def _read_expiry(session: Session, actor: Actor) -> datetime | None:
     """Return when the caller's personal token expires: a token issued with it must not live longer."""
-    with context.db.read() as session:
-        same = (AccessToken.id == (actor.token_id or ""), AccessToken.kind == "personal")
-        return session.scalar(select(AccessToken.expires_at).where(*same))
+    same = (AccessToken.id == (actor.token_id or ""), AccessToken.kind == "personal")
+    return session.scalar(select(AccessToken.expires_at).where(*same))
 
 
 def _expiry(lifetime: float | None, longest: timedelta, until: datetime | None) -> datetime:

@@ -42,10 +42,11 @@ def set_member(context: CallContext, instance_id: str, name: str, role: str) -> 
     `name` is the user's id, or the name if the caller is a superuser or shares an instance with the user.
     Raises Unauthenticated, Forbidden, NotFound, InvalidInput, and Conflict if no owner would be left.
     """
-    instance_id, new_role = check_instance_id(instance_id), _check_role(role)
+    instance_id = check_instance_id(instance_id)
 
     def work(change: Change) -> MemberView:
         change.require(Act.MANAGE_MEMBERS, instance_id)
+        new_role = _check_role(role)
         change.exclude_changes()
         _check_instance(change.session, instance_id)
         user = _find_user(change, name)

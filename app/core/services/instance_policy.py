@@ -43,13 +43,13 @@ def put_policy(context: CallContext, instance_id: str, new: NewPolicy) -> Policy
         Unauthenticated, NotFound, Forbidden: see `require`.
     """
     instance_id = check_instance_id(instance_id)
-    event_days, task_days = check_days(new.event_days, "event_days"), check_days(new.task_days, "task_days")
-    secret_fields = None if new.secret_fields is None else _check_fields(new.secret_fields)
 
     def work(change: Change) -> PolicyView:
         change.require(Act.MANAGE_POLICY, instance_id)
         if read_head(change.session, instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
+        event_days, task_days = check_days(new.event_days, "event_days"), check_days(new.task_days, "task_days")
+        secret_fields = None if new.secret_fields is None else _check_fields(new.secret_fields)
         row = change.session.get(InstancePolicy, instance_id, with_for_update=True)
         row = row or InstancePolicy(instance_id=instance_id)
         row.event_days, row.task_days = event_days, task_days

@@ -129,13 +129,12 @@ def retry(context: CallContext, task_id: str, from_step: str | None = None) -> A
         Conflict: the task has not ended, or has completed.
         Unauthenticated, NotFound, Forbidden: see `require_task`.
     """
-    if from_step is not None:
-        from_step = check_line(from_step, "from_step", longest=200)
     task_id = check_task_id(task_id)
 
     def work(change: Change) -> tuple[Task, bool]:
         change.require_task(Act.RETRY, task_id)
-        return context.ledger.retry_task(change, task_id, from_step), False
+        key = None if from_step is None else check_line(from_step, "from_step", longest=200)
+        return context.ledger.retry_task(change, task_id, key), False
 
     outcome = _act(context, work)
     context.wake_relay()

@@ -10,11 +10,13 @@ from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.security.permissions import require_authenticated
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.web.api.schemas.requests import Login, PasswordChange, RefreshRequest
 from swallowtail.app.web.api.schemas.responses import CallerView, SessionTokens, response
 from swallowtail.app.web.request import password_login
 from swallowtail.app.web.request.current_caller import act, get_caller
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Authentication", "description": "Sign in and out, renew a session, and show the caller."}
 
@@ -78,6 +80,7 @@ def whoami() -> Response:
 
 
 @bp.post("/password")
+@permission_first(Act.MANAGE_OWN_TOKENS)
 @bp.input(
     PasswordChange,
     arg_name="body",

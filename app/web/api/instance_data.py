@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.schemas.instances import DeletedRows, NewPolicy, PolicyView
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.instance_policy import put_policy, show_policy
@@ -13,6 +14,7 @@ from swallowtail.app.web.api.schemas.requests import Confirmation
 from swallowtail.app.web.api.schemas.responses import response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Privacy", "description": "Retention and redaction, export and deletion of an instance."}
 
@@ -27,6 +29,7 @@ def read_policy(instance_id: str) -> Response:
 
 
 @bp.put("/<instance_id>/policy")
+@permission_first(Act.MANAGE_POLICY)
 @bp.input(NewPolicy, arg_name="body", example={"event_days": 30.0, "secret_fields": ["iban"], "hide_emails": True})
 @bp.output(response(PolicyView))
 def replace_policy(instance_id: str, body: NewPolicy) -> Response:
@@ -58,6 +61,7 @@ def export(instance_id: str) -> Response:
 
 
 @bp.delete("/<instance_id>")
+@permission_first(Act.DELETE)
 @bp.input(Confirmation, location="query", arg_name="query")
 @bp.output(response(DeletedRows))
 @bp.doc(responses=[409])

@@ -12,6 +12,7 @@ from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.queries.snapshot import SnapshotLimits
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import instances as instance_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
@@ -21,6 +22,7 @@ from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.http.problem_details import GoneFromReplay
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {
     "name": "Instances",
@@ -40,6 +42,7 @@ def list_instances(query: PageQuery) -> Response:
 
 
 @bp.post("")
+@permission_first(Act.CREATE_INSTANCE)
 @bp.input(NewInstance, arg_name="body", example={"name": "Acme", "id": "acme"})
 @bp.output(response(InstanceView), status_code=201, description="Created; `Location` is its URL")
 @bp.doc(responses=[409])

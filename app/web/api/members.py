@@ -7,12 +7,14 @@ from flask import Response
 
 from swallowtail.app.core.identity import api_tokens, members
 from swallowtail.app.core.schemas.identities import CreatedToken, MemberView, NewFrontEndToken
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.web.api.reads import write_page
 from swallowtail.app.web.api.schemas.requests import NewRole
 from swallowtail.app.web.api.schemas.responses import MemberList, TokenList, response
 from swallowtail.app.web.container import get_container
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Access", "description": "Members of an instance with their roles, and API tokens for its front ends."}
 
@@ -27,6 +29,7 @@ def list_members(instance_id: str) -> Response:
 
 
 @bp.put("/members/<user_name>")
+@permission_first(Act.MANAGE_MEMBERS)
 @bp.input(NewRole, arg_name="body", example={"role": "operator"})
 @bp.output(response(MemberView))
 @bp.doc(responses=[409])
@@ -57,6 +60,7 @@ def list_front_end_tokens(instance_id: str) -> Response:
 
 
 @bp.post("/front-end-tokens")
+@permission_first(Act.ISSUE_TOKENS)
 @bp.input(NewFrontEndToken, arg_name="body", example={"name": "shop page", "lifetime": 3600.0})
 @bp.output(response(CreatedToken), status_code=201, description="Created; `secret` is shown only once")
 @bp.doc(responses=[429])

@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
@@ -14,6 +15,7 @@ from swallowtail.app.web.api.schemas.requests import PageQuery, SlotQuery
 from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePage, SlotList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Schedules", "description": "Plans to submit tasks repeatedly, or once at a later time."}
 
@@ -42,6 +44,7 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
 
 
 @bp.post("/instances/<instance_id>/schedules")
+@permission_first(Act.SCHEDULE)
 @bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
 @bp.output(response(AddedSchedule), status_code=201, description="Added; `Location` is its URL")
 @bp.doc(responses=[409])

@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.schemas.tasks import NewTask, StepView, TaskView
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import ActionResult
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
@@ -14,6 +15,7 @@ from swallowtail.app.web.api.schemas.requests import Retry, SubmissionHeaders, T
 from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Tasks", "description": "Pieces of work, and their steps."}
 
@@ -37,6 +39,7 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
 
 
 @bp.post("/instances/<instance_id>/tasks")
+@permission_first(Act.SUBMIT)
 @bp.input(SubmissionHeaders, location="headers", arg_name="headers")
 @bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"message": "Hello"}})
 @bp.output(response(TaskOutcome), status_code=201, description="Stored; `Location` is its URL")
@@ -92,6 +95,7 @@ def cancel_task(task_id: str) -> Response:
 
 
 @bp.post("/tasks/<task_id>/retry")
+@permission_first(Act.RETRY)
 @bp.input(Retry, arg_name="body", example={"from_step": "draft:x:1"})
 @bp.output(response(TaskOutcome))
 @bp.doc(responses=[409])

@@ -7,10 +7,12 @@ from flask import Response
 
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.schemas.identities import CreatedToken, NewToken
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.web.api.reads import write_page
 from swallowtail.app.web.api.schemas.responses import TokenList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Personal tokens", "description": "A program that sends a personal token acts on its user's behalf."}
 
@@ -25,6 +27,7 @@ def list_tokens() -> Response:
 
 
 @bp.post("")
+@permission_first(Act.MANAGE_OWN_TOKENS)
 @bp.input(
     NewToken, arg_name="body", example={"name": "nightly report", "acts": ["instance.read"], "lifetime": 86_400.0}
 )

@@ -9,11 +9,13 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.schemas.identities import UserView
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.web.api.reads import choose_limit, write_page
 from swallowtail.app.web.api.schemas.requests import NewUser, PasswordReset, UserQuery
 from swallowtail.app.web.api.schemas.responses import UserPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
+from swallowtail.app.web.request.permission_order import permission_first
 
 _TAG = {"name": "Users", "description": "User accounts, managed by superusers."}
 
@@ -29,6 +31,7 @@ def list_users(query: UserQuery) -> Response:
 
 
 @bp.post("")
+@permission_first(Act.MANAGE_USERS)
 @bp.input(NewUser, arg_name="body", example={"name": "bob", "password": "correct horse battery"})
 @bp.output(response(UserView), status_code=201, description="Created; `Location` is its URL")
 @bp.doc(responses=[409, 429])
@@ -94,6 +97,7 @@ def demote_user(user_name: str) -> Response:
 
 
 @bp.post("/<user_name>/password")
+@permission_first(Act.MANAGE_USERS)
 @bp.input(PasswordReset, arg_name="body", example={"password": "correct horse battery"})
 @bp.output(response(UserView))
 @bp.doc(responses=[409, 429])
