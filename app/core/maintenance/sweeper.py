@@ -59,11 +59,14 @@ class Sweeper:
         return relayed + lost + expired
 
     def _send_due(self) -> int:
-        """Send all due outbox entries."""
+        """Send due outbox entries, and come back for the rest after one interval: the other work must not wait."""
+        until = time.monotonic() + self._context.settings.sweep_interval
         relayed = sent = self._relay.run_due(BATCH)
-        while sent == BATCH and not self._sweeps.is_stopping:
+        while sent == BATCH and not self._sweeps.is_stopping and time.monotonic() < until:
             sent = self._relay.run_due(BATCH)
             relayed += sent
+        if sent == BATCH:
+            self._due.set()
         return relayed
 
     def start(self) -> None:
@@ -83,10 +86,10 @@ class Sweeper:
                 log.warning("sweep_postponed", reason=repr(fault))
 
     def sweep(self) -> None:
-        """Send due outbox entries after a wake-up, and do all of `run_once` after the interval."""
+        """Send due outbox entries; after each interval, however many wake-ups were in it, do all of `run_once`."""
         try:
             self._presence.register()
-            self._send_due() if self._sweeps.was_woken else self.run_once()
+            self.run_once() if self._sweeps.is_due else self._send_due()
         except Exception as fault:
             SWEEPS.labels("away" if isinstance(fault, SwallowtailError) else "failed").inc()
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -24,7 +26,7 @@ class PeriodicThread:
         settle: float = 0.0,
         woken: threading.Event | None = None,
     ) -> None:
-        """`interval` is in seconds, or a function that returns them before each wait.
+        """`interval` is in seconds, or a function that returns them before each wait. Wake-ups do not postpone its end.
 
         Setting `woken` wakes the thread as `wake` does. Wake-ups within `settle` seconds cause one run.
         """
@@ -36,8 +38,8 @@ class PeriodicThread:
         self._woken = woken or threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        #: Whether a wake-up started the present run, not the interval.
-        self.was_woken = False
+        #: Whether the interval is over in the present run, which a wake-up may have started.
+        self.is_due = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -75,13 +77,18 @@ class PeriodicThread:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        due = math.inf
         while not self._stopping.is_set():
-            self.was_woken = self._woken.wait(max(0.0, self._interval()))
-            if self.was_woken and self._settle:
+            due = min(due, time.monotonic() + max(0.0, self._interval()))
+            was_woken = self._woken.wait(max(0.0, due - time.monotonic()))
+            if was_woken and self._settle:
                 self._stopping.wait(self._settle)
             self._woken.clear()
             if self._stopping.is_set():
                 return
+            self.is_due = not was_woken or time.monotonic() >= due
+            if self.is_due:
+                due = math.inf
             try:
                 self._work()
             except SwallowtailError as fault:

@@ -7,7 +7,6 @@ earlier messages did not arrive.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from swallowtail.app.core.config.settings import Settings
@@ -30,16 +29,12 @@ class HeadCheck:
         tidy: Callable[[], None],
     ) -> None:
         """`streams` by instance; other threads change it. `tidy` is called at each comparison of all streams."""
-        self._interval = settings.head_check
         self._reader = reader
         self._streams = streams
         self._tidy = tidy
-        self._all_at = time.monotonic() + self._interval
         self._lock = threading.Lock()
         self._requested: set[str] = set()
-        self._thread = PeriodicThread(
-            "head_check", self._check, lambda: self._all_at - time.monotonic(), settle=SETTLE_SECONDS
-        )
+        self._thread = PeriodicThread("head_check", self._check, settings.head_check, settle=SETTLE_SECONDS)
         self.start, self.stop = self._thread.start, self._thread.stop
 
     @property
@@ -69,9 +64,8 @@ class HeadCheck:
         self.compare(requested)
 
     def _check(self) -> None:
-        if time.monotonic() < self._all_at:
+        if self._thread.is_due:
+            self._tidy()
+            self.compare(list(self._streams))
+        else:
             self.compare_requested()
-            return
-        self._all_at = time.monotonic() + self._interval
-        self._tidy()
-        self.compare(list(self._streams))

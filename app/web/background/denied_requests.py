@@ -71,8 +71,8 @@ class DeniedRequestQueue:
         self._thread.wake()
 
     def _write_waiting(self) -> None:
-        if not self._thread.was_woken:
-            # Nothing arrives any more: write what was only counted.
+        if self._thread.is_due:
+            # A kind that no longer arrives has no other occasion to write its count.
             self._write(self._denials.write_due)
         with contextlib.suppress(queue.Empty):
             while True:

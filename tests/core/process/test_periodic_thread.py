@@ -62,6 +62,31 @@ def test_it_runs_at_once_when_it_is_woken_and_not_before(work: Work, start: Call
     wait_until(lambda: work.runs == 2, "the second run")
 
 
+def test_a_wake_up_does_not_end_the_interval() -> None:
+    due: list[bool] = []
+    thread = PeriodicThread("test", lambda: due.append(thread.is_due), NEVER)
+    thread.wake()
+    thread.start()
+    wait_until(lambda: due, "the run of the wake-up")
+    thread.stop(timeout=10.0)
+    assert due == [False]
+
+
+def test_wake_ups_that_never_stop_do_not_postpone_the_end_of_the_interval() -> None:
+    """Starvation: each wait began a whole interval, so that none ended while wake-ups came more often."""
+    due: list[bool] = []
+
+    def work() -> None:
+        due.append(thread.is_due)
+        thread.wake()
+
+    thread = PeriodicThread("test", work, 0.05)
+    thread.wake()
+    thread.start()
+    wait_until(lambda: due.count(True) >= 3, "three intervals end", seen=lambda: len(due))
+    thread.stop(timeout=10.0)
+
+
 def test_a_second_start_starts_no_second_thread(work: Work, start: Callable[..., PeriodicThread]) -> None:
     thread = start(work, NEVER)
     before = threading.active_count()

@@ -132,7 +132,7 @@ def test_without_redis_the_access_check_alone_cuts_off_within_its_interval(pair:
     for clock in pair.clocks:
         clock.let_pass()
     pair.await_end("page", "expelled: revoked")
-    assert {length for clock in pair.clocks for length in clock.waits} == {2.0}
+    assert all(length is not None and length <= 2.0 for clock in pair.clocks for length in clock.waits)
     pair.author.play()
     for process in pair.processes:
         wait_until(

@@ -180,6 +180,20 @@ def test_an_error_of_the_audit_affects_no_request(callers_app: CallersApp, monke
     assert [entry.detail["act"] for entry in await_refused(callers_app, 1)] == ["second"]
 
 
+def test_counts_are_written_while_requests_for_missing_objects_arrive(callers_app: CallersApp) -> None:
+    """Starvation: counts were written only after a whole window without a request, also without one for an entry."""
+    callers_app.web_app.web.denials.window = 0.5
+    caller, queue = Caller(callers_app.actors["viewer"], "socket"), callers_app.web_app.web.denied_requests
+    for _ in range(5):
+        queue.note(Forbidden(), caller, "act", "", "")
+
+    def all_are_counted() -> bool:
+        queue.note(NotFound(), caller, "subscribe_task", "task", NOWHERE)
+        return bool(sum(e.detail.get("more", 1) for e in refused(callers_app)) == 5)
+
+    wait_until(all_are_counted, "what was counted is written")
+
+
 def test_counts_are_written_when_no_more_requests_arrive(callers_app: CallersApp) -> None:
     callers_app.web_app.web.denials.window = 0.05
     caller = Caller(callers_app.actors["viewer"], "socket")
