@@ -71,7 +71,7 @@ class LeaseKeeper:
         self._settings = settings
         self._alive = alive
         self._end = end
-        #: Since when each silent run should have ended.
+        #: Since when each silent run that is cancelled, or whose lease is lost, should have ended.
         self._due_since: dict[RunIdentity, float] = {}
         #: A run that missed a heartbeat is silent; its lease must not end before that is noticed.
         self._patience = min(2 * settings.heartbeat_seconds, (settings.heartbeat_seconds + settings.lease_seconds) / 2)
@@ -104,12 +104,12 @@ class LeaseKeeper:
         beat = self._writer.heartbeat(claim, 0.0, "")
         if beat.alive:
             slot.record_extension(began)
-        if beat.alive and not beat.cancel_requested and not self._memory.is_stopping:
-            return
-        is_requeued = beat.alive and not beat.cancel_requested
-        grace = self._settings.shutdown_grace if is_requeued else self._settings.cancel_grace
-        if began - self._due_since.setdefault(run, began) >= grace + max(self._settings.cancel_grace, LEAST_GRACE):
-            self._end_by_force(claim, run, is_requeued=is_requeued)
+        last_grace = max(self._settings.cancel_grace, LEAST_GRACE)
+        if beat.alive and not beat.cancel_requested:
+            if self._memory.is_stopping_for(self._settings.shutdown_grace + last_grace):
+                self._end_by_force(claim, run, is_requeued=True)
+        elif began - self._due_since.setdefault(run, began) >= self._settings.cancel_grace + last_grace:
+            self._end_by_force(claim, run, is_requeued=False)
 
     def _end_by_force(self, claim: Claim, run: RunIdentity, *, is_requeued: bool) -> None:
         log.error("run_killed", task_id=run.task_id, reason="it has to end, and its step holds the interpreter")

@@ -158,6 +158,15 @@ def test_a_run_that_has_to_end_gets_its_grace(make_kept_run: MakeKeptRun) -> Non
     assert kept_run.ended == []
 
 
+def test_the_grace_of_a_stop_counts_from_its_announcement(make_kept_run: MakeKeptRun) -> None:
+    kept_run = make_kept_run(grace=600.0)
+    kept_run.memory.numbers[0] = time.monotonic() - 1100
+    kept_run.check_until(lambda: len(kept_run.writer.calls) > 2, "it was checked again")
+    assert kept_run.ended == []
+    kept_run.memory.numbers[0] = time.monotonic() - 1300
+    kept_run.check_until(lambda: bool(kept_run.ended), "the process is ended")
+
+
 def test_two_mappings_of_one_descriptor_share_their_memory() -> None:
     first = SharedMemory()
     second = SharedMemory(first.descriptor)
