@@ -21,7 +21,7 @@ def results() -> Results:
     return every
 
 
-def test_each_figure_stands_beside_those_of_the_peers() -> None:
+def test_the_table_has_our_figures_and_those_of_the_peers() -> None:
     lines = make_table(results()).splitlines()
     assert len(lines) == len(ROWS) + 2
     assert lines[2] == (

@@ -96,7 +96,7 @@ JUNK = [
     ],
     ids=["unknown task", "no such row", "too few arguments", "wrong arguments"],
 )
-def test_the_worker_goes_on_after_a_message_that_is_not_for_it(
+def test_the_worker_continues_after_a_foreign_message(
     limited_deployment: Deployment, name: str, args: list[object]
 ) -> None:
     instance = limited_deployment.new_instance()

@@ -11,7 +11,7 @@ from tests.harness.deployment import Deployment
 
 
 @pytest.mark.long
-def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_deployment: Deployment) -> None:
+def test_changes_of_the_process_by_one_run_do_not_reach_the_next(limited_deployment: Deployment) -> None:
     run_thing = partial(_do, limited_deployment, limited_deployment.new_instance())
     before = run_thing("look")
     assert run_thing("change") == ["/", "changed", 5000, True, 50, "changed"]

@@ -142,7 +142,7 @@ def test_each_role_gets_its_exit_code(callers_app: CallersApp, command: str) -> 
         ("prune", ["-i", "acme", "--events", "1000000", "--dry-run"], OWNERS),
     ],
 )
-def test_what_is_about_everything_takes_a_superuser_and_what_is_lost_an_owner(
+def test_global_commands_need_a_superuser_and_destructive_ones_an_owner(
     callers_app: CallersApp, command: str, arguments: list[str], codes: str
 ) -> None:
     actual = [run(callers_app, who, command, *arguments) for who in WHO]

@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_the_input_is_refused_in_one_line(
     assert cli.bench.tasks() == []
 
 
-def test_an_agent_without_a_field_for_documents_takes_none(cli: CommandLine) -> None:
+def test_an_agent_without_a_field_for_documents_refuses_a_document(cli: CommandLine) -> None:
     result = cli.run("enqueue", "echo", "-i", "demo", "--input", "-", stdin="text")
 
     assert result.exit_code == 2

@@ -72,7 +72,7 @@ def test_every_way_to_serve_passes(case: str, verdicts: dict[str, Verdicts]) -> 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_node_passes_we_pass(case: str, verdicts: dict[str, Verdicts]) -> None:
+def test_our_server_passes_every_case_that_node_passes(case: str, verdicts: dict[str, Verdicts]) -> None:
     assert verdicts["node"][case] or not [way for way in ("ours", *MODES) if verdicts[way][case]]
 
 

@@ -39,7 +39,7 @@ def test_takes_the_next_and_moves_past_it() -> None:
     assert seqs(place.collect([entry(3), entry(4)], 10)) == []
 
 
-def test_takes_no_more_than_its_limit_and_goes_on_from_there() -> None:
+def test_takes_no_more_than_its_limit_and_continues_from_there() -> None:
     place = cursor()
     line = [entry(number) for number in range(1, 6)]
     assert seqs(place.collect(line, 2)) == [1, 2]
@@ -101,7 +101,7 @@ def test_progress_never_goes_back_within_an_attempt() -> None:
     assert seen(live, place) == [10]
 
 
-def test_a_new_cursor_is_not_sent_what_came_before_it() -> None:
+def test_a_new_cursor_is_not_sent_earlier_live_state() -> None:
     live = LiveStates()
     offer(live, 40, base=5, rev=1)
     place = Cursor(Client("c"), "one", 9, live.stamp)

@@ -23,7 +23,7 @@ def numbers(added: list[Entry] | None) -> list[int] | None:
     return None if added is None else [entry.seq for entry in added]
 
 
-def test_appends_what_continues_the_sequence() -> None:
+def test_appends_the_next_event_of_the_sequence() -> None:
     buffer = make_buffer(7)
     assert numbers(buffer.offer(entries(8, 9))) == [8, 9]
     assert (buffer.first, buffer.last, buffer.target, buffer.has_gap) == (8, 9, 9, False)
@@ -92,7 +92,7 @@ def test_an_empty_buffer_serves_only_a_position_at_its_end() -> None:
     assert buffer.after(6, 10) is None
 
 
-def test_begins_anew_without_memory() -> None:
+def test_restarts_empty() -> None:
     buffer = make_buffer()
     buffer.offer(entries(1, 2, 5))
     buffer.restart("two", 1)

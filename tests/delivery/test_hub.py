@@ -115,7 +115,7 @@ def test_delivers_without_redis_by_the_head_check(scene: Callable[..., Scene]) -
     s.await_story("a", ["subscribed live", "1", "2", "3"])
 
 
-def test_goes_on_checking_after_the_database_was_away(scene: Callable[..., Scene]) -> None:
+def test_continues_to_check_after_the_database_was_unavailable(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.hub.clients.add("a")
     s.subscribe("a")
@@ -137,7 +137,7 @@ def test_an_unknown_instance_has_no_stream(scene: Callable[..., Scene]) -> None:
     assert not s.channels
 
 
-def test_what_is_not_subscribed_can_be_unsubscribed(scene: Callable[..., Scene]) -> None:
+def test_unsubscribing_without_a_subscription_is_allowed(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.hub.clients.add("a")
     s.unsubscribe("a")

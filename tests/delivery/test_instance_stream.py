@@ -13,7 +13,7 @@ from tests.delivery.fake_stream import Scene
 from tests.delivery.fakes import events_message, make_event
 
 
-def test_a_client_gets_what_is_new_from_now_on(scene: Callable[..., Scene]) -> None:
+def test_a_new_client_gets_new_events_only(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(3)
     assert s.join("a") == "live"
@@ -106,7 +106,7 @@ def test_a_lost_hint_is_read_from_the_database(scene: Callable[..., Scene]) -> N
     assert s.reader.reads == [1]
 
 
-def test_the_head_check_finds_what_no_hint_announced(scene: Callable[..., Scene]) -> None:
+def test_the_head_check_finds_events_without_a_hint(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.reader.write(3)
@@ -152,7 +152,7 @@ def test_hints_are_delivered_while_the_database_is_away(scene: Callable[..., Sce
     assert s.story("a") == ["subscribed", "1", "2", "3"]
 
 
-def test_another_epoch_resets_every_client_and_goes_on(scene: Callable[..., Scene]) -> None:
+def test_another_epoch_resets_every_client_and_delivery_continues(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish(3)
@@ -215,7 +215,7 @@ def test_events_that_were_pruned_before_they_arrived_reset_every_client(scene: C
     assert s.story("a")[-2:] == ["reset too_old", "9"]
 
 
-def test_an_instance_that_is_gone_is_revoked(scene: Callable[..., Scene]) -> None:
+def test_a_deleted_instance_revokes_its_subscriptions(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.reader.exists = False
@@ -253,7 +253,7 @@ def test_a_client_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Sc
     assert s.story("slow")[-3:] == ["69", "70", "71"]
 
 
-def test_a_client_that_is_gone_gets_nothing_and_is_forgotten(scene: Callable[..., Scene]) -> None:
+def test_a_departed_client_gets_nothing_and_is_forgotten(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish()

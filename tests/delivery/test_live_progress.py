@@ -31,7 +31,7 @@ def test_live_state_that_overtakes_its_event_waits_for_it(scene: Callable[..., S
     assert s.story("a") == ["subscribed", "1", "2", "live 10"]
 
 
-def test_live_state_of_a_log_that_is_no_more_is_dropped(scene: Callable[..., Scene]) -> None:
+def test_live_state_of_an_earlier_epoch_is_dropped(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish()

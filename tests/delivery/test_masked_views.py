@@ -54,7 +54,7 @@ def write(s: Scene, count: int = 1, task: str = MINE, **more: Any) -> list[Event
     return events
 
 
-def test_live_progress_is_that_of_the_one_task_and_withholds_what_events_do(scene: Callable[..., Scene]) -> None:
+def test_live_progress_is_limited_to_the_task_and_the_fields_of_the_view(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("page", view=PAGE)
     s.join("full")
@@ -208,7 +208,7 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     assert [payload["task_id"] for _, payload in received(s, "page")[1:]] == [f"t{number}" for number in range(5)]
 
 
-def test_what_a_masked_view_keeps_is_bounded_in_bytes_and_in_number() -> None:
+def test_a_masked_view_keeps_a_limited_number_of_frames_and_bytes() -> None:
     transport = FakeTransport()
     view = FieldMask(None, frozenset({"output"}))
     mask = MaskedView(INSTANCE, view, transport, 1000)

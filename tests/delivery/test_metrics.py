@@ -237,7 +237,7 @@ def test_a_cursor_behind_the_buffer_is_one_miss(scene: Callable[..., Scene]) -> 
     assert misses() == 1
 
 
-def test_conflation_shows_in_what_was_offered_and_what_was_sent(scene: Callable[..., Scene]) -> None:
+def test_the_metrics_show_how_many_live_values_were_merged(scene: Callable[..., Scene]) -> None:
     offered, sent = Growth("swallowtail_live_offered_total"), Growth("swallowtail_delivered_total", kind="live")
     s = scene(client_backlog=16)
     s.publish_live_to_slow_client()

@@ -39,7 +39,7 @@ def test_a_token_that_was_signed_elsewhere_is_refused(keyless: Bench, new_bench:
         keyless.tokens.read(elsewhere.sign_in("bob").access_token)
 
 
-def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> None:
+def test_actions_that_need_a_key_are_refused_and_nothing_is_stored(keyless: Bench) -> None:
     ann = keyless.user()
     before = keyless.audit(), keyless.audit("mine")
     tries: list[Callable[[], object]] = [

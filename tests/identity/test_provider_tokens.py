@@ -147,7 +147,7 @@ def test_rotated_keys_are_read_without_a_restart(bench: Bench, provider: Provide
     assert provider.requests == 3
 
 
-def test_a_key_whose_id_is_used_again_is_taken_after_the_ttl(bench: Bench, provider: Provider) -> None:
+def test_a_new_key_with_a_used_id_is_accepted_after_the_ttl(bench: Bench, provider: Provider) -> None:
     bench.tokens.read(provider.sign())
     fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     provider.keys = [provider.public("rsa1", fresh)]

@@ -81,7 +81,7 @@ def test_a_session_that_was_closed_takes_its_tokens_with_it(bench: Bench) -> Non
     assert bench.audit()[-1] == ("ann", "session.close")
 
 
-def test_raising_the_generation_voids_what_was_issued_before(bench: Bench) -> None:
+def test_raising_the_generation_voids_earlier_tokens(bench: Bench) -> None:
     before = bench.sign_in()
     with bench.rt.db.write() as session:
         session.execute(update(User).values(generation=2))

@@ -29,7 +29,7 @@ def test_signing_in_begins_a_session_and_writes_it_down_with_the_address(bench: 
     assert bench.audit() == [("ann", "session.open")]
 
 
-def test_a_session_secret_is_no_bearer_token_and_a_bearer_token_opens_no_session(bench: Bench) -> None:
+def test_session_secrets_and_bearer_tokens_are_not_interchangeable(bench: Bench) -> None:
     signed_in = bench.sign_in()
     with pytest.raises(Unauthenticated):
         bench.tokens.read(signed_in.session_token)
@@ -43,7 +43,7 @@ def test_a_session_secret_is_no_bearer_token_and_a_bearer_token_opens_no_session
             bench.tokens.read_session(other)
 
 
-def test_a_session_goes_on_with_a_new_secret_each_time_until_it_ends(
+def test_a_session_is_refreshed_with_a_new_secret_each_time_until_it_ends(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
     signed_in = bench.sign_in()

@@ -67,7 +67,7 @@ def test_processes_that_begin_at_the_same_time_have_the_same_key(tmp_path: Path)
     assert os.listdir(tmp_path / "var") == [FILE_NAME]
 
 
-def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_key_file_that_is_readable_by_others_or_empty_is_refused(tmp_path: Path) -> None:
     settings, path = make_settings(var_dir=tmp_path), tmp_path / FILE_NAME
     path.write_text(KEY)
     path.chmod(0o640)

@@ -39,7 +39,7 @@ def next_turn(bench: Bench) -> None:
         session.execute(update(PeriodicLock).values(next_at=db_now(-1)))
 
 
-def test_what_expired_or_was_revoked_long_ago_goes_and_nothing_else(bench: Bench) -> None:
+def test_only_tokens_that_ended_long_ago_are_deleted(bench: Bench) -> None:
     add(bench, "expired", expired=31)
     add(bench, "revoked", expired=-60, revoked=31)
     add(bench, "kept 1", expired=29)

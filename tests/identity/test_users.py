@@ -105,7 +105,7 @@ def test_the_last_superuser_cannot_be_disabled(bench: Bench) -> None:
         users.disable_user(bench.rt, "nobody")
 
 
-def test_a_new_password_ends_what_the_old_one_began(bench: Bench) -> None:
+def test_a_new_password_ends_all_sessions(bench: Bench) -> None:
     signed_in = bench.sign_in()
     user_passwords.set_password(bench.rt, "ann", NEW)
     with pytest.raises(Unauthenticated):
@@ -115,7 +115,7 @@ def test_a_new_password_ends_what_the_old_one_began(bench: Bench) -> None:
     assert bench.sign_in(password=NEW).actor.name == "ann"
 
 
-def test_one_changes_ones_own_password_with_the_present_one(bench: Bench) -> None:
+def test_a_user_changes_the_own_password_with_the_present_one(bench: Bench) -> None:
     ann = bench.by(bench.sign_in().actor)
     with pytest.raises(Forbidden) as refused:
         user_passwords.change_own_password(ann, "wrong password", NEW)
@@ -148,7 +148,7 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(bench: Bench) 
     assert answers == [("the name or the password is wrong", None)] * 4
 
 
-def test_a_login_hashes_the_password_anew_when_the_parameters_have_changed(bench: Bench, new_bench: NewBench) -> None:
+def test_a_login_hashes_the_password_again_when_the_parameters_have_changed(bench: Bench, new_bench: NewBench) -> None:
     before = bench.user().password_hash
     bench.sign_in()
     assert bench.user().password_hash == before

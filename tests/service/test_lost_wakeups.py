@@ -48,7 +48,7 @@ def test_no_message_is_considered_lost_while_the_queue_is_not_empty(new_domain: 
     assert domain.rt.relay.run_due() == 0
 
 
-def test_a_claimed_task_and_one_whose_time_has_not_come_are_not_lost(new_domain: NewDomain, broker_url: str) -> None:
+def test_a_claimed_task_and_a_delayed_one_are_not_lost(new_domain: NewDomain, broker_url: str) -> None:
     domain = new_domain(broker_url=broker_url, sweep_interval=1e-6)
     domain.claim(domain.queued())
     domain.runs.retry_later(domain.running(), {"code": "exception", "message": "It broke"}, 60.0)

@@ -124,7 +124,7 @@ def test_channels_carry_the_prefix_of_the_settings() -> None:
     assert task_channel(settings, "t") == "mine:task:t"
 
 
-def test_the_ledger_publishes_what_it_has_committed(
+def test_the_ledger_publishes_committed_events(
     new_domain: Callable[..., Domain], redis_server: RedisServer, listener: Listener
 ) -> None:
     domain = new_domain(redis_url=redis_server.url)

@@ -97,7 +97,7 @@ def test_a_child_that_is_stopped_while_it_starts_ends() -> None:
     run(scene)
 
 
-def test_a_killed_one_is_started_again() -> None:
+def test_a_killed_process_is_restarted() -> None:
     async def scene() -> None:
         recorded = RecordedChild("import os, time; print(os.getpid()); time.sleep(600)")
         keeper = asyncio.create_task(recorded.child.keep_running())

@@ -42,7 +42,7 @@ def test_lines_are_whole_however_the_bytes_arrive() -> None:
     assert splitter.feed(b"") == []
 
 
-def test_bytes_that_are_no_text_do_no_harm() -> None:
+def test_bytes_that_are_not_text_are_accepted() -> None:
     assert LineSplitter().feed(b"\xff\x00ok\n") == ["\ufffd\x00ok"]
 
 

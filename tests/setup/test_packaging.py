@@ -49,7 +49,7 @@ def test_every_file_of_the_packages_that_is_no_module_is_named() -> None:
 
 
 @pytest.mark.unit
-def test_what_the_pages_serve_from_outside_of_the_packages_is_named() -> None:
+def test_setup_cfg_lists_the_files_that_pages_serve_from_other_folders() -> None:
     named = {place: find(files, ROOT) for place, files in SETUP["options.data_files"].items()}
 
     assert named["share/swallowtail/clients/javascript"] == set((ROOT / "clients/javascript").glob("*.js"))

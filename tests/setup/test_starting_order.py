@@ -86,12 +86,12 @@ def test_web_waits_for_a_release_that_has_to_migrate(settings: Settings) -> None
     assert start(settings, patience=0.5) == (0, ["release", "web", "worker"])
 
 
-def test_web_begins_beside_a_release_that_has_nothing_to_migrate(settings: Settings) -> None:
+def test_web_starts_together_with_a_release_without_migrations(settings: Settings) -> None:
     migrate(settings)
     assert start(settings, patience=100.0) == (0, ["web", "release", "worker"])
 
 
-def test_a_release_that_fails_beside_web_ends_it(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_release_ends_the_web_process(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     migrate(settings)
     assert start(settings, patience=100.0, code=3) == (1, ["web", "release"])
     assert "the release ended with exit code 3; web is stopped again" in capsys.readouterr().out

@@ -125,7 +125,7 @@ def test_a_run_that_it_stops_is_requeued_before_anything_is_killed(var: Path) ->
 
 
 @pytest.mark.long
-def test_a_second_start_serves_what_the_first_left(var: Path) -> None:
+def test_a_second_start_serves_the_data_of_the_first(var: Path) -> None:
     with Up(var, "first").start() as first:
         instance = httpx2.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
         assert first.terminate() == 0

@@ -117,7 +117,7 @@ def test_npm_says_why_it_could_not_ask() -> None:
     assert read_npm_audit(answer, "npm error code ENOLOCK") == AuditResult(NOT_CHECKED, lines)
 
 
-def test_an_answer_that_is_nested_without_end_is_none() -> None:
+def test_an_endlessly_nested_answer_is_invalid() -> None:
     assert [judge("[" * 100_000, "").code for judge in (read_pip_audit, read_npm_audit)] == [NOT_CHECKED, NOT_CHECKED]
 
 

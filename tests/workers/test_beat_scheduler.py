@@ -34,7 +34,7 @@ def beat(bench: Bench) -> Iterator[DatabaseScheduler]:
     scheduler.close()
 
 
-def test_a_look_fires_what_is_due_though_no_broker_is_there(bench: Bench, beat: DatabaseScheduler) -> None:
+def test_due_schedules_fire_without_a_broker(bench: Bench, beat: DatabaseScheduler) -> None:
     bench.add("08:00:00", interval_seconds=1)
 
     assert beat.tick() == 0.7

@@ -73,7 +73,7 @@ def test_with_required_sign_in_the_token_must_allow_reading_metrics(tmp_path: Pa
     assert _ask(runtime, chief)[0] == 503
 
 
-def test_what_a_run_starts_writes_no_numbers_to_the_files_of_its_worker(
+def test_programs_of_a_run_write_no_metrics_to_the_files_of_its_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path / f"{metrics.PREFIX}x"))

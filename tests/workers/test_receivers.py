@@ -105,7 +105,7 @@ def test_a_foreign_message_is_only_logged(started: tuple[Harness, list[Any]], si
     assert harness.story() == BEGINNING
 
 
-def test_what_is_committed_or_said_is_published_in_its_order(harness: Harness) -> None:
+def test_events_live_state_and_text_are_published_in_order(harness: Harness) -> None:
     published: list[Any] = []
     broadcast: Any = SimpleNamespace(
         publish=published.extend, publish_live=published.append, publish_text=published.append

@@ -181,7 +181,7 @@ def test_a_run_that_lost_its_task_writes_no_end(harness: Harness) -> None:
     assert harness.story() == [*BEGINNING, "1: RETRYING worker_lost"]
 
 
-def test_an_absent_database_is_no_ones_error(
+def test_a_database_outage_is_not_counted_as_an_error_of_the_agent(
     make_harness: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness = make_harness(heartbeat_seconds=0.02)
@@ -212,7 +212,7 @@ def test_nothing_escapes_to_celery(monkeypatch: pytest.MonkeyPatch) -> None:
     run_task.run("task", 1)
 
 
-def test_what_an_agent_prints_without_an_end_of_line_is_logged_with_its_task(
+def test_output_without_an_end_of_line_is_logged_with_its_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def also() -> None:

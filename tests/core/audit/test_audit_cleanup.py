@@ -168,7 +168,9 @@ def test_an_export_has_the_entries_that_are_left(keeping: Domain) -> None:
         "UPDATE audit_entry SET number = 1 WHERE scope = 'demo' AND number = 5",
     ],
 )
-def test_the_database_still_refuses_what_is_not_noted_as_pruned(keeping: Domain, statement: str) -> None:
+def test_the_database_refuses_to_delete_entries_that_are_not_recorded_as_pruned(
+    keeping: Domain, statement: str
+) -> None:
     write(keeping, 30, 29, 28, 1, 0)
     write(keeping, 0, scope="other")
     prune(keeping)

@@ -34,7 +34,7 @@ def test_an_action_is_written_with_its_actor_and_address(domain: Domain) -> None
         assert list_scopes(session) == ["mine"]
 
 
-def test_what_the_system_does_by_itself_is_not_written(domain: Domain) -> None:
+def test_actions_of_the_system_are_not_audited(domain: Domain) -> None:
     domain.ledger.request_cancel(domain.submit())
     assert prune(domain.rt, "demo", Policy(events=0)).events == 2
     with domain.db.read() as session:
@@ -65,7 +65,7 @@ def test_lists_are_filtered_and_go_on_where_they_ended(domain: Domain) -> None:
         numbers(AuditFilter(), cursor="x")
 
 
-def test_what_was_done_to_one_thing_is_looked_through_in_parts(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_about_one_object_are_searched_in_parts(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MOST_EXAMINED", 4)
     records = [AuditRecord("demo", "task.retry" if number % 5 else "task.cancel", "task", "t") for number in range(10)]
     with domain.db.write() as session:

@@ -126,7 +126,7 @@ def test_an_entry_inserted_between_others_with_a_right_hash_is_reported(domain: 
     ]
 
 
-def test_a_chain_written_anew_with_care_shows_against_an_anchor_only(domain: Domain) -> None:
+def test_a_consistently_rewritten_chain_is_detected_by_an_anchor_only(domain: Domain) -> None:
     write(domain, 3)
     anchors = [ChainAnchor(number, entry_hash(domain, number)) for number in (1, 2, 3)]
     previous = entry_hash(domain, 1)
@@ -139,7 +139,7 @@ def test_a_chain_written_anew_with_care_shows_against_an_anchor_only(domain: Dom
         assert verdict(domain, anchor=anchor).faults == [f"entry {number} is not the one of the anchor"]
 
 
-def test_a_chain_that_is_gone_shows_against_an_anchor_only(domain: Domain) -> None:
+def test_a_deleted_chain_is_detected_by_an_anchor_only(domain: Domain) -> None:
     write(domain, 3)
     anchor = ChainAnchor(3, entry_hash(domain, 3))
     tamper(domain, "DELETE FROM audit_entry")

@@ -37,7 +37,7 @@ def test_celerys_own_variables_do_not_lead_to_another_broker(monkeypatch: pytest
     assert complaint.startswith(f"{name}: Celery would use it instead of SWALLOWTAIL_BROKER_URL")
 
 
-def test_the_variables_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "SWALLOWTAIL_SERVICE_HOST": "10.0.0.1",
         "SWALLOWTAIL_WEB_SERVICE_PORT_HTTP": "8000",
@@ -48,7 +48,7 @@ def test_the_variables_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyP
     assert load_settings() == make_settings()
 
 
-def test_a_port_with_a_number_is_no_variable_of_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_port_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such a misspelt setting was ignored."""
     complaint = load_refused(monkeypatch, SWALLOWTAIL_METRICS_PORT="9100")
     assert complaint.startswith("SWALLOWTAIL_METRICS_PORT: there is no such setting")
@@ -151,6 +151,6 @@ def test_origins_are_kept_as_browsers_write_them() -> None:
 @pytest.mark.parametrize(
     "origin", ["app.example.org", "ftp://a", "https://", "https://a/path", "https://a:x", "https://u@a", "https://a?b"]
 )
-def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+def test_an_invalid_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     message = load_refused(monkeypatch, SWALLOWTAIL_CORS_ORIGINS=origin)
     assert message.startswith(f"SWALLOWTAIL_CORS_ORIGINS: {origin!r} is no origin")

@@ -147,7 +147,7 @@ def test_settings_are_frozen() -> None:
 
 
 @pytest.mark.parametrize("name", ["database_url", "redis_url", "broker_url"])
-def test_an_empty_url_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_url_is_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(f"SWALLOWTAIL_{name.upper()}", "")
     assert load_settings() == make_settings()
 

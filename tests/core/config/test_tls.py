@@ -118,7 +118,7 @@ def test_nor_one_of_a_broker(url: str, complaint: str) -> None:
         ("redis://c?ssl_cert_reqs=none", "needs a URL that begins with rediss://"),
     ],
 )
-def test_what_cannot_be_read_is_refused_and_never_taken_for_none(name: str, url: str, complaint: str) -> None:
+def test_an_unreadable_tls_option_is_refused_and_not_ignored(name: str, url: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make_settings(**{name: url})
 
@@ -132,6 +132,6 @@ def test_what_cannot_be_read_is_refused_and_never_taken_for_none(name: str, url:
         ("amqps://u:p;q@r//", "no semicolon"),
     ],
 )
-def test_nothing_in_a_brokers_url_gets_past_what_it_says_of_tls(url: str, complaint: str) -> None:
+def test_the_tls_options_of_a_brokers_url_cannot_be_bypassed(url: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make_settings(broker_url=url)

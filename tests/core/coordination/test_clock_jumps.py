@@ -28,7 +28,7 @@ def test_the_clock_of_the_database_can_be_set_by_a_test(domain: Domain, clock: A
     assert HOUR <= (after - before).total_seconds() < HOUR + ROOM
 
 
-def test_a_delay_goes_on_when_the_clock_is_set(domain: Domain, clock: AdjustableClock) -> None:
+def test_a_delay_continues_when_the_clock_is_set(domain: Domain, clock: AdjustableClock) -> None:
     one, other = ClockMonitor(domain.db), ClockMonitor(domain.db)
     claim, due = domain.running(), domain.submit()
     domain.runs.retry_later(claim, ERROR, 300.0)
@@ -59,9 +59,7 @@ def test_times_that_are_counted_from_a_moment_stay_right(domain: Domain, clock: 
     assert 100.0 <= (now - held).total_seconds() < 100.0 + ROOM
 
 
-def test_what_was_stored_between_the_jump_and_its_detection_has_the_right_time(
-    domain: Domain, clock: AdjustableClock
-) -> None:
+def test_times_stored_between_a_jump_and_its_detection_are_right(domain: Domain, clock: AdjustableClock) -> None:
     monitor = ClockMonitor(domain.db)
     claim = domain.running()
     monitor.check()

@@ -46,7 +46,7 @@ class Server:
 
 
 @pytest.mark.parametrize("fault", ["is_away", "is_cut"])
-def test_an_outage_after_a_refusal_is_no_lack_of_connections(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+def test_an_outage_after_a_refusal_is_reported_as_an_outage(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Nothing was recorded of it: for a second, each other caller got the error that the rest is kept for runs."""
     now = 100.0
     reserve, server = ConnectionReserve(5), Server()

@@ -110,7 +110,7 @@ def test_every_revision_goes_up_and_down_and_up_again(database: Database) -> Non
     assert _tables(database) == set()
 
 
-def test_what_older_tables_hold_survives_the_last_revisions_way_down_and_up(
+def test_rows_of_older_tables_survive_downgrade_and_upgrade_of_the_last_revision(
     empty: Settings, database: Database
 ) -> None:
     *older, last = _revisions()

@@ -155,7 +155,7 @@ def test_a_stopped_waiter_does_not_block_the_queue(new_domain: NewDomain) -> Non
 
 
 @pytest.mark.long
-def test_a_web_process_goes_on_while_one_of_its_writes_waits_for_its_turn(new_domain: NewDomain) -> None:
+def test_a_web_process_serves_while_one_of_its_writes_waits(new_domain: NewDomain) -> None:
     domain = new_domain()
     web = _start(LOOP, domain)
     with domain.db.write():

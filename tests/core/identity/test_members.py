@@ -166,7 +166,7 @@ def test_an_owner_cannot_find_out_which_names_exist(runtime: Runtime) -> None:
     assert set_member(boss, "mine", "yan", "viewer")["role"] == "viewer"
 
 
-def test_the_id_of_one_user_is_not_taken_for_the_name_of_another(runtime: Runtime) -> None:
+def test_the_id_of_one_user_is_not_read_as_the_name_of_another(runtime: Runtime) -> None:
     with runtime.db.write() as session:
         session.add_all(
             [User(id="7", name="eve", created_at=now()), User(id="8", name="7", created_at=now())],

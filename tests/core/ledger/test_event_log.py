@@ -24,7 +24,7 @@ from tests.harness.program import ROOT, clean_environment
 from tests.harness.waiting import PATIENCE, wait_until
 
 
-def test_a_reader_beside_six_writing_threads_skips_nothing(domain: Domain) -> None:
+def test_a_reader_skips_nothing_during_writes_of_six_threads(domain: Domain) -> None:
     writers = crowd(domain, 6, 4)
     reader = Follower(domain.db)
     reader.follow(6 * 4 * EVENTS_OF_A_TASK)
@@ -36,7 +36,7 @@ def test_a_reader_beside_six_writing_threads_skips_nothing(domain: Domain) -> No
 
 
 @pytest.mark.long
-def test_a_reader_beside_writing_processes_skips_nothing(domain: Domain) -> None:
+def test_a_reader_skips_nothing_during_writes_of_several_processes(domain: Domain) -> None:
     command = [sys.executable, "-m", "tests.core.concurrent_writers", domain.settings.database, "3", "3"]
     processes = [subprocess.Popen(command, cwd=ROOT, env=clean_environment({})) for _ in range(2)]
     reader = Follower(domain.db)

@@ -49,7 +49,7 @@ def test_the_log_goes_from_its_old_end_only(domain: Domain) -> None:
     assert stored(domain) == [3, 4, 5]
 
 
-def test_what_is_young_is_never_pruned(domain: Domain) -> None:
+def test_recent_events_are_never_pruned(domain: Domain) -> None:
     for _ in range(5):
         domain.submit()
     age(domain, 1, last=2)

@@ -37,7 +37,7 @@ class Relay(Mock):
 
 @pytest.mark.parametrize("fault", [None, Unavailable(), ValueError("a surprise")], ids=repr)
 @pytest.mark.parametrize("is_due", [True, False])
-def test_what_became_due_during_the_last_sweep_is_sent(
+def test_an_entry_that_became_due_during_the_last_sweep_is_sent(
     new_domain_on: NewDomain, is_due: bool, fault: Exception | None
 ) -> None:
     rt = new_domain_on().rt

@@ -62,7 +62,7 @@ def test_the_next_attempt_gets_the_whole_output(domain: Domain) -> None:
         assert read_task(session, task_id)["result"] == read_outputs(session, task_id)[0]
 
 
-def test_text_is_text_and_what_is_small_stays_where_it_is(domain: Domain) -> None:
+def test_text_artifacts_are_text_and_small_outputs_stay_in_their_rows(domain: Domain) -> None:
     task_id = _with_large_step(domain, "ü" * 2000)
     with domain.db.read() as session:
         reference = read_outputs(session, task_id)[0]["$artifact"]

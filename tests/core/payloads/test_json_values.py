@@ -189,7 +189,7 @@ def test_values_that_are_read_back_are_stable_and_clean(value: object) -> None:
 
 
 @given(WILD_TEXT)
-def test_cleaned_text_is_what_json_would_give(text: str) -> None:
+def test_cleaned_text_equals_text_that_passed_through_json(text: str) -> None:
     assert clean(text) == plain(text)
     assert clean(clean(text)) == clean(text)
 

@@ -46,7 +46,7 @@ def _reference(domain: Domain, task_id: str) -> dict[str, Any]:
     return reference
 
 
-def test_the_view_of_a_task_refers_to_its_large_input_and_readers_get_what_they_may_see(domain: Domain) -> None:
+def test_the_view_of_a_task_refers_to_its_large_input_which_readers_get_redacted(domain: Domain) -> None:
     task_id = domain.submit(input=PAYLOAD)
     reference = _reference(domain, task_id)
     assert reference["preview"] == '{"text":"xxxxxxxxxxx'

@@ -87,7 +87,7 @@ def test_a_large_value_is_redacted_once(domain: Domain, searched: list[Any]) -> 
     assert sealed or sum(len(one) < 100 for one in raw) == 1
 
 
-def test_what_an_older_version_stored_is_redacted_at_the_first_reading(domain: Domain, searched: list[Any]) -> None:
+def test_an_artifact_of_an_older_version_is_redacted_at_the_first_read(domain: Domain, searched: list[Any]) -> None:
     number = _make(domain)
     shown = _read(domain)
     with domain.db.write() as session:

@@ -53,9 +53,7 @@ def domain(new_domain_on: NewDomain) -> Domain:
 
 
 @pytest.mark.parametrize("limit", PAYLOADS)
-def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_shown_of_them(
-    domain: Domain, limit: str
-) -> None:
+def test_input_output_and_result_at_the_limit_are_stored_with_their_redactions(domain: Domain, limit: str) -> None:
     task_id = submit(domain.rt, "demo", NewTask(kind="any", input=PAYLOADS[limit])).task["id"]
     claim = domain.claim(task_id)
     assert claim.input == PAYLOADS[limit]
@@ -83,7 +81,7 @@ def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domai
         assert read_schedule(session, row["id"])["input"] == SHOWN[limit]
 
 
-def test_a_title_of_full_length_is_stored_where_what_is_hidden_in_it_is_shorter_than_its_marker(domain: Domain) -> None:
+def test_a_title_of_full_length_is_stored_although_its_marker_is_longer_than_the_secret(domain: Domain) -> None:
     title = ("sesame " * 30)[:199] + "."
     redacted = submit(domain.rt, "demo", NewTask(kind="any", input={"password": "sesame"}, title=title)).task["title"]
     assert redacted == ((HIDDEN + " ") * 30)[:200]

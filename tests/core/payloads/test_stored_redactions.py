@@ -28,9 +28,7 @@ from tests.core.payloads.stored_redactions import (
 )
 
 
-def test_no_view_of_any_process_redacts_what_was_redacted_when_it_was_stored(
-    new_domain_on: NewDomain, redacted: list[Any]
-) -> None:
+def test_no_view_repeats_a_redaction_that_is_stored(new_domain_on: NewDomain, redacted: list[Any]) -> None:
     task_id = make_task(new_domain_on())
     other = new_domain_on()
     redacted.clear()
@@ -58,7 +56,7 @@ def test_a_list_and_a_snapshot_read_no_input_to_find_its_secrets(new_domain_on: 
     assert not any(re.search(r"\btask\.input\b", statement) for statement in statements)
 
 
-def test_what_an_older_version_stored_is_redacted_at_the_first_view_only(domain: Domain, redacted: list[Any]) -> None:
+def test_a_payload_of_an_older_version_is_redacted_at_the_first_view_only(domain: Domain, redacted: list[Any]) -> None:
     task_id = make_task(domain)
     shown = read_views(domain, task_id)
     clear_stored(domain)

@@ -257,7 +257,7 @@ def test_unreadable_rows_are_listed_with_their_markers(
     assert sum(line["kind"] == "event" for line in lines) == len(messages)
 
 
-def test_a_large_output_whose_key_is_missing_keeps_nothing_else_out_of_the_export(
+def test_a_large_output_with_a_missing_key_does_not_affect_the_rest_of_an_export(
     two_keys: Callable[[str], Domain],
 ) -> None:
     domains = [two_keys(OLD), two_keys(NEW)]

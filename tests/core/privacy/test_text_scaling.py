@@ -122,7 +122,7 @@ def test_a_long_secret_value_is_found_in_streamed_text_without_comparing_it_at_e
     ],
     ids=["secret_keys", "taken_keys", "lists", "hidden_values", "cards", "long_key", "turkish"],
 )
-def test_what_is_in_a_payload_is_hidden_in_linear_time(make: Callable[[int], Any]) -> None:
+def test_payloads_are_redacted_in_linear_time(make: Callable[[int], Any]) -> None:
     check_scaling(lambda value: redact(value, RULES.with_secrets_of(value)), make, 1_000)
     check_scaling(lambda value: check_json(value, "input", SETTINGS), make, 1_000)
 

@@ -214,7 +214,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Any) -> Ite
 
 @pytest.mark.unit
 @pytest.mark.parametrize("name", WORK)
-def test_four_times_the_rows_are_no_more_work(sizes: tuple[Domain, Domain], name: str) -> None:
+def test_the_work_does_not_grow_with_the_rows(sizes: tuple[Domain, Domain], name: str) -> None:
     few, many = (_steps(domain, WORK[name][0]) for domain in sizes)
     # A B-tree of four times the size may be one level deeper, which costs no step of the machine.
     assert many <= few * 1.2 + 5, (few, many)

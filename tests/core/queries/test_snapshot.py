@@ -133,7 +133,7 @@ def test_no_query_of_a_snapshot_reads_a_result_or_an_output(domain: Domain) -> N
     assert "output" not in shown["tasks"][0]["steps"][0]
 
 
-def test_what_is_hidden_because_of_an_input_is_hidden_without_showing_the_input(domain: Domain) -> None:
+def test_secrets_of_an_input_are_hidden_in_views_without_the_input(domain: Domain) -> None:
     _fill(domain, 2, 1)
     assert [task["message"] for task in _read(domain)["tasks"]] == ["done with [redacted:secret]"] * 2
 

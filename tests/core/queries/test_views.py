@@ -50,7 +50,7 @@ def test_a_task_is_shown_with_all_its_fields(domain: Domain) -> None:
         }
 
 
-def test_a_request_to_cancel_shows_while_the_run_goes_on(domain: Domain) -> None:
+def test_a_cancel_request_is_shown_while_the_run_continues(domain: Domain) -> None:
     claim = domain.running()
     shown = []
     for act in (
@@ -204,7 +204,7 @@ def test_missing_objects_raise_not_found_for_every_name(domain: Domain, key: str
         assert refused.value.field == field
 
 
-def test_a_snapshot_says_what_the_log_says_up_to_its_head(domain: Domain) -> None:
+def test_a_snapshot_equals_the_log_up_to_its_head(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a", {"x": 1}, progress=50, message="Half")
     domain.runs.start_step(claim, "b", "Agent", "work")

@@ -47,7 +47,7 @@ def join(runtime: Runtime, role: Role) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("act", list(LEAST_ROLE))
-def test_a_role_allows_what_it_should_and_no_more(runtime: Runtime, role: Role, act: Act) -> None:
+def test_a_role_allows_exactly_its_acts(runtime: Runtime, role: Role, act: Act) -> None:
     join(runtime, role)
     ranks = list(Role)
     with runtime.db.read() as session:

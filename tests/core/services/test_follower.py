@@ -45,7 +45,7 @@ def seqs(items: list[Item]) -> list[int]:
     return [item.seq for item in items if isinstance(item, EventRecord)]
 
 
-def test_it_begins_after_the_cursor_and_goes_on_without_redis(bench: Bench) -> None:
+def test_it_begins_after_the_cursor_and_continues_without_redis(bench: Bench) -> None:
     for _ in range(3):
         submit(bench)
     later = threading.Timer(0.2, lambda: [submit(bench), submit(bench)])
@@ -79,7 +79,7 @@ def test_one_task_is_followed_to_its_end_past_the_events_of_others(
     assert follower.task["status"] == "CANCELLED"
 
 
-def test_another_epoch_or_a_number_from_the_future_resets_to_what_is_stored(bench: Bench) -> None:
+def test_another_epoch_or_a_future_number_resets_to_the_stored_events(bench: Bench) -> None:
     submit(bench)
     assert take(Follower(bench.runtime, "demo", after=9), 2)[0] == Reset("demo", "epoch")
 
@@ -103,7 +103,7 @@ def test_a_cursor_older_than_the_log_is_reset_unless_all_was_requested(bench: Be
     assert seqs(take(Follower(bench.runtime, "demo"), 2)) == [2, 3]
 
 
-def test_what_is_not_in_the_instance_is_not_found(bench: Bench) -> None:
+def test_a_task_of_another_instance_is_not_found(bench: Bench) -> None:
     create_instance(bench.runtime, "Other", "other")
     elsewhere = submit(bench, "other")
 

@@ -15,7 +15,7 @@ def epochs(domain: Domain, instance_id: str = "demo") -> set[str]:
     return {event.epoch for event in domain.log(instance_id)}
 
 
-def test_the_log_goes_on_with_its_events_and_numbers_in_another_epoch(domain: Domain) -> None:
+def test_the_log_continues_with_its_events_and_numbers_in_another_epoch(domain: Domain) -> None:
     claim = domain.running()
     before = epochs(domain)
     head = renew_epoch(domain.rt, "demo")
@@ -35,7 +35,7 @@ def test_each_renewal_is_another_one_and_other_instances_keep_theirs(domain: Dom
     assert epochs(domain, "other") == theirs
 
 
-def test_what_was_pruned_stays_pruned(domain: Domain) -> None:
+def test_pruned_events_stay_pruned(domain: Domain) -> None:
     for _ in range(3):
         domain.submit()
     prune(domain.rt, "demo", Policy(events=1))

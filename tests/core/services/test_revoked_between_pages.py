@@ -49,7 +49,7 @@ ENDS: list[tuple[Callable[[Domain], None], type[SwallowtailError]]] = [(remove, 
 
 @pytest.mark.parametrize(("end", "refusal"), ENDS)
 @pytest.mark.parametrize("step", ["cancel_tasks", "finish"])
-def test_a_deletion_stops_and_keeps_what_another_call_needs(
+def test_a_deletion_that_stops_keeps_the_rows_that_another_call_needs(
     domain: Domain,
     monkeypatch: pytest.MonkeyPatch,
     step: str,

@@ -77,7 +77,7 @@ def test_the_end_of_the_connection_is_reported_and_its_descriptor_forgotten(
     reader.close()
 
 
-def test_what_is_not_the_protocol_ends_it(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_an_invalid_reply_ends_the_reader(pair: tuple[socket.socket, socket.socket]) -> None:
     loop = Loop()
     reader = LoopReader(loop, pair[0], lambda reply: None)
     reader.open()

@@ -11,7 +11,7 @@ from swallowtail.app.core.redis.messages import EventsMessage, LiveMessage, read
 from tests.delivery.fakes import INSTANCE, events_message, live_message, make_event
 
 
-def test_reads_what_was_published() -> None:
+def test_reads_a_published_message() -> None:
     message = read_message(events_message([make_event(3), make_event(4)]), INSTANCE)
     assert isinstance(message, EventsMessage)
     assert [wire["seq"] for wire in message.wires] == [3, 4]

@@ -127,7 +127,7 @@ def assert_shows_the_task_alone(answer: Wire, s: Scene) -> None:
     assert not any("output" in step for step in task["steps"])
 
 
-def test_text_is_shown_of_the_one_task_and_to_those_who_may_see_output(new_deployment: NewDeployment) -> None:
+def test_text_is_shown_for_the_task_of_a_view_and_with_the_field_output(new_deployment: NewDeployment) -> None:
     s = Scene(new_deployment, "eventlet", ["output"])
     blind = show_resuming(
         Tenants(s.deployment).page(s.instance_id, task_id=s.own.task_id, fields=["message"]), s.web.url

@@ -70,7 +70,7 @@ def assert_hidden(client: ResumingRecorder, task_id: str, hidden: tuple[str, ...
         assert client.call("subscribe_task", {"task_id": other}) == unknown
 
 
-def test_a_replay_leaves_out_what_a_view_does(new_deployment: NewDeployment) -> None:
+def test_a_replay_is_masked_like_live_events(new_deployment: NewDeployment) -> None:
     deployment = new_deployment(env=GUARDED)
     web = deployment.start_web()
     author = Author(deployment)

@@ -54,7 +54,7 @@ def test_a_task_enqueued_while_redis_is_away_is_kept_and_sent_when_it_is_back(de
 
 
 @pytest.mark.long
-def test_following_goes_on_while_redis_is_killed_and_restarted(deployment: Deployment) -> None:
+def test_following_continues_while_redis_is_killed_and_restarted(deployment: Deployment) -> None:
     deployment.start_worker()
     instance = deployment.new_instance()
     following = start(
@@ -118,7 +118,7 @@ def test_cancel_from_one_shell_ends_the_following_in_another_with_4(shared_deplo
 
 
 @pytest.mark.long
-def test_ctrl_c_leaves_the_task_at_work_and_says_how_to_go_on(shared_deployment: Deployment) -> None:
+def test_ctrl_c_leaves_the_task_running_and_prints_how_to_continue(shared_deployment: Deployment) -> None:
     instance = shared_deployment.new_instance()
     following = start(
         shared_deployment, "enqueue", "probe", "-i", instance, "-s", "steps=2", "-s", "seconds=1", "-f", "--json"

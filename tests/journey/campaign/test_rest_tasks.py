@@ -59,7 +59,7 @@ def test_a_running_task_is_cancelled_and_then_begun_again(shared_deployment: Dep
         assert client.events() == events
 
 
-def test_a_failed_task_goes_on_where_it_failed(shared_deployment: Deployment, rest: httpx2.Client) -> None:
+def test_a_retried_task_continues_at_the_failed_step(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     instance = shared_deployment.new_instance()
     task_id = _submit(rest, instance, steps=2, fail_at=2, error="permanent")
     assert shared_deployment.wait_for_task(task_id)["status"] == "FAILED"
@@ -113,7 +113,9 @@ def test_a_submission_does_not_wait_for_redis(deployment: Deployment) -> None:
         assert deployment.wait_for_task(task["id"])["status"] == "COMPLETED"
 
 
-def test_hostile_bodies_are_refused_and_the_server_goes_on(shared_deployment: Deployment, rest: httpx2.Client) -> None:
+def test_hostile_bodies_are_refused_and_the_server_continues(
+    shared_deployment: Deployment, rest: httpx2.Client
+) -> None:
     instance = shared_deployment.new_instance()
     path = f"/instances/{instance}/tasks"
     headers = {"Content-Type": "application/json"}

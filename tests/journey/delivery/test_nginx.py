@@ -155,7 +155,7 @@ def test_websockets_go_anywhere_and_come_back_anywhere(three: Deployment, nginx:
         client.disconnect()
 
 
-def test_clients_of_a_killed_address_go_on_at_the_others(new_deployment: Callable[..., Deployment]) -> None:
+def test_clients_of_a_killed_process_continue_at_the_others(new_deployment: Callable[..., Deployment]) -> None:
     require("nginx")
     deployment = start_three(new_deployment(env=as_written()))
     author = Author(deployment)

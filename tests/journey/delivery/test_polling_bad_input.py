@@ -63,7 +63,7 @@ def session(shared_deployment: Deployment) -> Iterator[Session]:
     ids=["number", "unknown", "escaped nul", "deep", "large"],
 )
 @pytest.mark.journey
-def test_it_is_refused_and_the_session_goes_on(
+def test_bad_input_is_refused_and_the_session_continues(
     shared_deployment: Deployment, session: Session, packet: bytes, code: str
 ) -> None:
     instance = shared_deployment.new_instance()

@@ -64,7 +64,7 @@ def test_clients_that_come_while_events_are_written_miss_and_repeat_nothing(auth
         client.disconnect()
 
 
-def test_a_client_that_drops_four_times_goes_on_at_the_other_process_without_a_gap(
+def test_a_client_that_drops_four_times_continues_at_the_other_process_without_a_gap(
     author: Author, pair: Deployment
 ) -> None:
     first, second = (web.url for web in pair.webs)
@@ -188,7 +188,7 @@ def test_a_web_process_serves_without_redis_from_its_start_and_connects_when_it_
 
 @pytest.mark.long
 @every_way
-def test_a_client_goes_on_after_its_process_was_killed(new_deployment: NewDeployment, way: str) -> None:
+def test_a_client_continues_after_its_process_was_killed(new_deployment: NewDeployment, way: str) -> None:
     deployment = new_deployment(env=WAYS[way])
     first, second = deployment.start_web(wait=False), deployment.start_web(wait=False)
     first.wait_ready()

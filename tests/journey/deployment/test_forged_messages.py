@@ -176,7 +176,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.long)])
-def test_a_worker_runs_what_was_signed_and_nothing_else(
+def test_a_worker_runs_only_signed_messages(
     new_deployment: Callable[..., Deployment], broker: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("rabbit_url") if broker == "rabbitmq" else None

@@ -142,7 +142,7 @@ def test_our_own_pages_listed_ones_and_programs_get_a_websocket(web: WebProcess)
     assert connect(web, host="app.example.org", origin="http://app.example.org").startswith("0{")
 
 
-def test_other_pages_get_none(web: WebProcess) -> None:
+def test_other_pages_get_no_websocket(web: WebProcess) -> None:
     for origin in ("https://evil.example", "null", f"https://127.0.0.1:{web.port}", "http://127.0.0.1:1"):
         assert refused(web, 403, origin=origin), origin
     # A host name that points here has its own origin; only the Host header reveals it.

@@ -58,7 +58,7 @@ def test_clients_that_need_pruned_events_get_a_snapshot(new_deployment: NewDeplo
 
 
 @pytest.mark.long
-def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_deployment: NewDeployment) -> None:
+def test_a_web_process_prunes_expired_data(new_deployment: NewDeployment) -> None:
     deployment = new_deployment(env={"event_retention_events": 5, "prune_floor": 0, "prune_interval": 0.5})
     web = deployment.start_web()
     author = Author(deployment)

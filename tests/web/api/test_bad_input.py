@@ -44,7 +44,7 @@ def _post(web_app: WebApp, body: bytes, content_type: str | None = JSON) -> Any:
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     ],
 )
-def test_what_is_not_json_is_refused(web_app: WebApp, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(web_app: WebApp, body: bytes) -> None:
     expect_problem(_post(web_app, body), 400, "invalid_json")
 
 
@@ -143,7 +143,7 @@ def test_no_problem_repeats_a_large_input(web_app: WebApp) -> None:
         ("POST", "/healthz", 405, "method_not_allowed"),
     ],
 )
-def test_what_does_not_exist_is_answered_with_a_problem(
+def test_a_missing_object_is_answered_with_a_problem(
     web_app: WebApp, method: str, path: str, status: int, code: str
 ) -> None:
     response = web_app.client.open(path, method=method, follow_redirects=True)

@@ -64,7 +64,7 @@ def test_a_front_ends_token_shows_what_it_was_created_for_until_it_is_revoked(ca
         ({"name": ""}, "name"),
     ],
 )
-def test_what_a_token_cannot_be_is_refused(callers_app: CallersApp, wrong: dict[str, object], field: str) -> None:
+def test_an_invalid_token_request_is_refused(callers_app: CallersApp, wrong: dict[str, object], field: str) -> None:
     response = callers_app.request(
         "admin", "POST", "/api/v1/instances/acme/front-end-tokens", {"name": "page", **wrong}
     )

@@ -31,7 +31,7 @@ def test_many_callers_share_few_threads() -> None:
     assert 1 <= len(set(seen)) <= 2
 
 
-def test_an_error_is_raised_in_the_caller_and_the_threads_go_on() -> None:
+def test_an_error_is_raised_in_the_caller_and_the_threads_continue() -> None:
     pool = NativeThreads(1, threading, queue, lambda get: get())
     with pytest.raises(ZeroDivisionError):
         pool.run(lambda: 1 // 0)

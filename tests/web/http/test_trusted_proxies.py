@@ -56,7 +56,7 @@ def test_only_listed_proxies_are_trusted() -> None:
         (None, "10.0.0.1"),
     ],
 )
-def test_the_client_is_the_last_address_that_is_no_trusted_proxy(chain: str | None, address: str) -> None:
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(chain: str | None, address: str) -> None:
     assert apply("10.0.0.0/8", "10.0.0.1", chain)[0] == address
 
 

@@ -78,7 +78,7 @@ def test_an_address_has_one_count_for_all_its_connections(tmp_path: Path, clock:
     assert dict(limits._open) == {}
 
 
-def test_a_client_that_goes_on_after_refusals_is_disconnected(tmp_path: Path, clock: Clock) -> None:
+def test_a_client_that_continues_after_refusals_is_disconnected(tmp_path: Path, clock: Clock) -> None:
     limits = make_limits(
         tmp_path, clock, auth="required", message_limit="10/minute", subscribe_limit="2/minute", flood_limit=5
     )

@@ -53,7 +53,7 @@ def test_postgresql_can_find_all_that_it_is_asked_for_by_indexes(tmp_path: Path,
         assert _left(find_on_postgresql(engine, queries)) == {}
 
 
-def test_the_sweep_notices_what_reads_and_sorts_whole_tables(tmp_path: Path) -> None:
+def test_the_check_finds_statements_that_read_or_sort_whole_tables(tmp_path: Path) -> None:
     queries: Said = {}
     with open_callers_app(tmp_path) as callers:
         engine: Engine = callers.rt.db.engine

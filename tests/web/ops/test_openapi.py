@@ -54,7 +54,7 @@ def test_every_route_is_in_the_document_and_nothing_else(web_app: WebApp, docume
     assert {(method, path) for method, path, _ in _operations(document)} == served
 
 
-def test_every_operation_says_what_it_does_takes_and_answers(document: Json) -> None:
+def test_every_operation_documents_its_purpose_input_and_responses(document: Json) -> None:
     names = [operation["operationId"] for _, _, operation in _operations(document)]
     assert len(set(names)) == len(names)
     for method, path, operation in _operations(document):
@@ -77,7 +77,7 @@ def test_every_operation_says_what_it_does_takes_and_answers(document: Json) -> 
             assert {"400", "413", "415", "422"} <= set(responses), where
 
 
-def test_every_field_says_what_it_means(document: Json) -> None:
+def test_every_field_has_a_description(document: Json) -> None:
     silent = [
         f"{name}.{field}"
         for name, schema in document["components"]["schemas"].items()

@@ -12,7 +12,7 @@ from swallowtail.app.web.pages import missing_client
 
 
 @pytest.mark.parametrize("name", missing_client.FILES)
-def test_a_missing_client_is_answered_with_a_script_that_says_what_to_run(tmp_path: Path, name: str) -> None:
+def test_a_missing_client_is_answered_with_a_script_that_names_the_command(tmp_path: Path, name: str) -> None:
     app = Flask(__name__)
     with capture_logs() as logs:
         missing_client.register(app, tmp_path)

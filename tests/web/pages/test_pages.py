@@ -141,7 +141,7 @@ def test_agents_are_shown_with_their_input(web_app: WebApp) -> None:
         "/tasks/%3Cscript%3E",
     ],
 )
-def test_what_does_not_exist_is_a_page_that_says_so(path: str, web_app: WebApp) -> None:
+def test_a_missing_object_has_an_error_page(path: str, web_app: WebApp) -> None:
     page = show(web_app, path, 404)
     assert "Page not found" in page.text
     assert "Traceback" not in page.text

@@ -57,7 +57,7 @@ def test_each_role_gets_the_sections_that_it_may_manage(callers_app: CallersApp)
     }  # fmt: skip
 
 
-def test_the_tab_leads_there_for_those_who_may(callers_app: CallersApp) -> None:
+def test_the_tab_is_shown_with_the_permission(callers_app: CallersApp) -> None:
     for who, offered in (("viewer", False), ("operator", False), ("admin", True), ("owner", True)):
         for path in ("/instances/acme", "/instances/acme/schedules"):
             assert (f'href="{PAGE}"' in callers_app.request(who, "GET", path).text) is offered, who
@@ -83,7 +83,7 @@ def test_a_token_that_allows_less_shows_less(callers_app: CallersApp) -> None:
     assert callers_app.request(make_user("owner", acts=frozenset({Act.READ})), "GET", PAGE).status_code == 403
 
 
-def test_what_it_shows_is_what_the_api_says(callers_app: CallersApp) -> None:
+def test_the_page_shows_the_values_of_the_api(callers_app: CallersApp) -> None:
     callers_app.new_member()
     callers_app.new_token()
     policy = {"secret_fields": ["iban"], "task_days": 7.5}

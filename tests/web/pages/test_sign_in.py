@@ -65,7 +65,7 @@ def test_a_user_signs_in_and_out(web_app: WebApp) -> None:
     assert client.get("/", headers=HTML).status_code == 303, "the session itself has ended"
 
 
-def test_superusers_find_the_log_of_what_is_in_no_instance(web_app: WebApp) -> None:
+def test_superusers_find_the_audit_log_of_the_server(web_app: WebApp) -> None:
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
     for name, shown in (("ann", False), ("boss", True)):
         client = web_app.app.test_client()
@@ -97,7 +97,7 @@ def test_a_token_needs_no_csrf_token_and_wins_over_the_cookie(web_app: WebApp) -
     expect_problem(web_app.get("/instances", headers=wrong), 401, "unauthenticated")
 
 
-def test_the_secret_in_the_cookie_is_no_bearer_token(web_app: WebApp) -> None:
+def test_the_secret_in_the_cookie_is_not_accepted_as_bearer_token(web_app: WebApp) -> None:
     sign_in(web_app.client)
     secret = cookie(web_app.client)
     other = web_app.app.test_client()
@@ -235,7 +235,7 @@ def test_pages_send_to_the_form_and_the_api_answers_401(web_app: WebApp) -> None
     assert web_app.client.get("/", headers={**HTML, "Authorization": "Bearer x"}).status_code == 401
 
 
-def test_there_is_no_sign_in_where_none_is_required(open_web_app: Callable[..., WebApp]) -> None:
+def test_without_required_authentication_there_is_no_sign_in(open_web_app: Callable[..., WebApp]) -> None:
     web_app = open_web_app(auth="open")
     assert web_app.client.get("/login?next=/agents").location == "/agents"
     assert "Sign out" not in web_app.client.get("/").text
@@ -258,7 +258,7 @@ def test_menus_show_what_the_role_allows(web_app: WebApp, role: Role, shown: boo
     assert ('id="add-panel" hidden' not in schedules) is shown
 
 
-def test_the_account_page_lists_ones_own_tokens(web_app: WebApp) -> None:
+def test_the_account_page_lists_the_users_tokens(web_app: WebApp) -> None:
     sign_in(web_app.client)
     proof = {"X-CSRF-Token": csrf_token_of(web_app.client.get("/account"))}
     created = web_app.client.post("/api/v1/tokens", json={"name": "<b>ci</b>"}, headers=proof).get_json()

@@ -36,7 +36,7 @@ def test_an_instances_log_is_read_in_pages(web_app: WebApp) -> None:
     expect_problem(web_app.get("/instances/acme/audit?since=yesterday"), 422, "invalid_input", "since")
 
 
-def test_what_is_in_it_is_text_on_the_page(web_app: WebApp) -> None:
+def test_the_page_escapes_the_entries(web_app: WebApp) -> None:
     caller = Caller(replace(OPEN, name=EVIL), "rest", EVIL)
     record = AuditRecord("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
     web_app.rt.db.run(lambda session: append(session, caller, [record], now()))

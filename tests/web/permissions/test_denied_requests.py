@@ -49,7 +49,7 @@ def await_refused(callers_app: CallersApp, number: int) -> list[AuditEntry]:
     return refused(callers_app)
 
 
-def test_what_a_role_does_not_allow_is_written_in_the_log_of_the_instance(callers_app: CallersApp) -> None:
+def test_a_denied_act_is_audited_in_the_log_of_the_instance(callers_app: CallersApp) -> None:
     for _ in range(3):
         assert callers_app.request("viewer", "POST", f"/api/v1/tasks/{callers_app.task_id}/cancel").status_code == 403
     (entry,) = await_refused(callers_app, 1)
@@ -59,7 +59,7 @@ def test_what_a_role_does_not_allow_is_written_in_the_log_of_the_instance(caller
     assert entry.detail == {"act": "POST /api/v1/tasks/<task_id>/cancel"}
 
 
-def test_a_hidden_object_is_written_in_the_log_of_its_instance_and_a_missing_one_in_none(
+def test_a_request_for_a_hidden_object_is_audited_in_its_instance_and_for_a_missing_one_nowhere(
     callers_app: CallersApp,
 ) -> None:
     schedule_id, artifact_id = callers_app.new_schedule(), callers_app.new_artifact()
@@ -85,7 +85,7 @@ def test_a_hidden_object_is_written_in_the_log_of_its_instance_and_a_missing_one
     assert len(result) == len(asked)
 
 
-def test_a_page_is_written_as_such(callers_app: CallersApp) -> None:
+def test_a_denied_page_is_audited_as_a_page(callers_app: CallersApp) -> None:
     assert callers_app.request("stranger", "GET", "/instances/acme").status_code == 404
     (entry,) = await_refused(callers_app, 1)
     assert (entry.scope, entry.entrance, entry.detail) == ("acme", "ui", {"act": "GET /instances/<instance_id>"})

@@ -121,7 +121,7 @@ def test_a_wrong_password_and_an_unknown_name_are_answered_alike(web_app: WebApp
     assert audit(web_app) == [("", "login.failed", "rest", "127.0.0.1")] * 5
 
 
-def test_a_session_goes_on_with_the_next_token_and_ends_with_an_old_one(web_app: WebApp) -> None:
+def test_a_session_continues_with_the_next_token_and_ends_with_an_old_one(web_app: WebApp) -> None:
     first = login(web_app)
     with time_machine.travel(now() + timedelta(minutes=16)):
         unauthenticated(web_app.get("/auth/whoami", headers=bearer(first["access_token"])), "expired")
@@ -148,7 +148,7 @@ def test_a_token_in_the_address_or_in_a_cookie_of_that_name_is_never_read(web_ap
     ["Bearer", "Bearer ", "Bearer x", "bearer a.b.c", "Bearer swt_0_0", "BEARER \u00e9", "Bearer " + "x" * 9000],
     ids=lambda text: ascii(text)[:20],
 )
-def test_a_bad_token_is_refused_also_where_none_is_required(tmp_path: Path, header: str) -> None:
+def test_a_bad_token_is_refused_even_without_required_authentication(tmp_path: Path, header: str) -> None:
     web_app = _open(tmp_path, auth="open")
     try:
         unauthenticated(
@@ -163,7 +163,7 @@ def test_a_bad_token_is_refused_also_where_none_is_required(tmp_path: Path, head
         web_app.close()
 
 
-def test_one_changes_ones_own_password(web_app: WebApp) -> None:
+def test_a_user_changes_the_own_password(web_app: WebApp) -> None:
     me = as_user(web_app)
     expect_problem(
         web_app.post("/auth/password", {"password": "wrong", "new_password": NEW}, **me), 403, "forbidden", "password"

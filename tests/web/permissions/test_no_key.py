@@ -76,7 +76,7 @@ def not_set_up(body: Json) -> None:
         ("/auth/refresh", {"session_token": "sws_0b7a2c9e53f44c0e9d5e2f1f6f0a6a11_secret"}),
     ],
 )
-def test_signing_in_by_rest_says_what_is_missing_and_not_to_come_again(web_app: WebApp, path: str, body: Json) -> None:
+def test_sign_in_by_rest_names_the_missing_key_and_no_retry(web_app: WebApp, path: str, body: Json) -> None:
     response = web_app.post(path, body)
     not_set_up(expect_problem(response, 503, "not_set_up"))
     assert "Retry-After" not in response.headers

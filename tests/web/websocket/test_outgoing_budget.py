@@ -109,7 +109,7 @@ def test_a_client_with_more_than_the_whole_budget_is_closed_and_the_others_stay(
     assert outgoing.used == 0
 
 
-def test_a_closed_connection_releases_what_waits_for_it(scene: type[Scene]) -> None:
+def test_a_closed_connection_releases_its_waiting_bytes(scene: type[Scene]) -> None:
     outgoing = OutgoingBudget(10**9)
     s = scene(outgoing=outgoing)
     s.connection.enqueue(*_answer(1))

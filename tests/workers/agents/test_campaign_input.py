@@ -55,7 +55,7 @@ def test_bad_input_is_refused_at_submission_with_its_field(task_input: Any, fiel
 
 
 @pytest.mark.parametrize(("task_input", "field"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_submission_refuses_the_agent_refuses_too(task_input: Any, field: str) -> None:
+def test_the_agent_refuses_every_input_that_submission_refuses(task_input: Any, field: str) -> None:
     with pytest.raises(ValidationError):
         CampaignInput.model_validate(task_input)
 
@@ -76,7 +76,7 @@ def test_good_input_is_accepted_and_filled_with_defaults(task_input: dict[str, A
     assert parsed.brand.max_exclamation_marks == 3
 
 
-def test_the_schema_carries_what_a_form_needs() -> None:
+def test_the_schema_has_every_value_that_a_form_needs() -> None:
     properties = CARD.input_schema["properties"]
     assert properties["brief"]["x-widget"] == "textarea"
     assert properties["brief"]["x-file"] is True

@@ -52,13 +52,11 @@ def rules(text: str, *, known: tuple[str, ...] = (), link: str | None = None, **
         ("Interdisciplinary considerations notwithstanding.", {"max_reading_grade": 8}, [("reading_grade", "8")]),
     ],
 )
-def test_each_rule_finds_what_it_is_for(
-    text: str, rules_of_brand: dict[str, Any], expected: list[tuple[str, str]]
-) -> None:
+def test_each_rule_finds_its_fault(text: str, rules_of_brand: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert rules(text, **rules_of_brand) == expected
 
 
-def test_a_finding_says_what_to_do() -> None:
+def test_a_finding_names_the_correction() -> None:
     findings = check("a" * 281, PLATFORMS["x"], BrandRules(), None, set())
     assert [finding.message for finding in findings] == ["Shorten it: X counts 281 characters and allows 280."]
 

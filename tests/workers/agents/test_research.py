@@ -142,7 +142,7 @@ def test_an_ordinal_with_a_full_stop_ends_no_sentence_in_german() -> None:
     ]
 
 
-def test_a_sentence_with_markup_left_in_it_is_no_fact() -> None:
+def test_a_sentence_with_remaining_markup_is_not_a_fact() -> None:
     blocks = [Block("paragraph", "See .. image:: lamp.png for the lamp that lights it all. The lamp costs 149 euros.")]
     assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros."]
 
@@ -178,7 +178,7 @@ def test_sentences_end_by_the_marks_of_their_script(text: str, sentences: list[s
 @pytest.mark.parametrize(
     "sentence", ["See the manual, or , for more about all of it.", "By Ann | 3 May 2026 | 5 min read"]
 )
-def test_a_sentence_with_a_hole_in_it_and_a_line_of_parts_are_no_facts(sentence: str) -> None:
+def test_an_incomplete_sentence_and_a_line_of_parts_are_not_facts(sentence: str) -> None:
     blocks = [Block("paragraph", "The lamp costs 149 euros and lasts for years."), Block("item", sentence)]
     assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros and lasts for years."]
 
@@ -229,7 +229,7 @@ def test_tags_links_and_emoji_do_not_count_for_the_grade() -> None:
         ("Aurora\n======\n\nA lamp, *as* `it` is.\n\nPrices\n------\n\nLow.\n", "Aurora"),
     ],
 )
-def test_the_first_of_many_sections_is_no_title(source: str, title: str) -> None:
+def test_the_first_of_many_sections_is_not_a_title(source: str, title: str) -> None:
     assert read_document(source).title == title
 
 
@@ -246,6 +246,6 @@ def test_the_first_of_many_sections_is_no_title(source: str, title: str) -> None
         "0.9.x – 1, 2 – 1, 2 – 3.4, 5.6 – none",
     ],
 )
-def test_addresses_options_and_what_is_cut_off_are_no_facts(sentence: str) -> None:
+def test_addresses_options_and_truncated_sentences_are_not_facts(sentence: str) -> None:
     blocks = [Block("paragraph", "The lamp costs 149 euros and lasts for years."), Block("item", sentence)]
     assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros and lasts for years."]

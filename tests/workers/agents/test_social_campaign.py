@@ -53,7 +53,7 @@ def test_progress_rises_with_every_step_to_100() -> None:
     assert progress[-1] == 100
 
 
-def test_drafts_that_fail_go_back_and_come_back_mended() -> None:
+def test_rejected_drafts_are_returned_and_corrected() -> None:
     ctx = FakeContext()
     result = run(ctx, campaign(platforms=["x", "facebook"], tone="playful", brand=STRICT))
     assert [step.key for step in ctx.steps] == [
@@ -88,7 +88,7 @@ def test_only_the_drafts_that_fail_are_written_again() -> None:
     assert "draft:x:2" not in keys
 
 
-def test_what_cannot_be_mended_is_flagged_after_the_last_round() -> None:
+def test_a_finding_that_cannot_be_corrected_is_flagged_after_the_last_round() -> None:
     ctx = FakeContext()
     result = run(
         ctx, campaign(platforms=["x"], max_rounds=3, brand={"banned_words": ["Aurora"], "max_reading_grade": 1})
@@ -197,7 +197,7 @@ def test_internal_sections_are_never_quoted() -> None:
 
 
 @pytest.mark.parametrize("brief", ["\u200b\u200b", "\x00\x01 \x7f", "---\n\n***\n", "<!-- nothing -->"])
-def test_a_brief_without_words_fails_for_good_and_names_the_field(brief: str) -> None:
+def test_a_brief_without_words_fails_without_retry_and_names_the_field(brief: str) -> None:
     ctx = FakeContext()
     with pytest.raises(PermanentError, match=r"input\.brief: there are no words"):
         run(ctx, campaign(brief))
@@ -261,6 +261,6 @@ def test_a_brief_may_come_as_a_file() -> None:
     ("content", "message"),
     [("YWJjZA", "input.brief_file: this is not base64"), ("iVBORw0KGgo=", "cannot be read: it is an image")],
 )
-def test_a_file_that_cannot_be_read_fails_for_good(content: str, message: str) -> None:
+def test_an_unreadable_file_fails_without_retry(content: str, message: str) -> None:
     with pytest.raises(PermanentError, match=message):
         run(FakeContext(), CampaignInput(brief_file=content, platforms=["x"]))

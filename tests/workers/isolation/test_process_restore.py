@@ -56,7 +56,7 @@ def test_a_change_is_undone(what: str) -> None:
     assert read() == before
 
 
-def test_a_directory_that_is_gone_does_not_prevent_the_restore_of_the_rest(tmp_path: Path) -> None:
+def test_a_deleted_directory_does_not_prevent_the_restore_of_other_items(tmp_path: Path) -> None:
     before, limit = os.getcwd(), sys.getrecursionlimit()
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
@@ -78,9 +78,7 @@ def test_a_system_without_saved_user_ids_performs_runs_too(worker: Worker, monke
     assert worker.wait_for_job() == "next"
 
 
-def test_what_cannot_be_read_of_the_process_is_left_out_with_a_warning(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_process_state_is_skipped_with_a_warning(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise AttributeError("not on this system")
 

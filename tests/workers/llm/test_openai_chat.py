@@ -116,7 +116,7 @@ def test_a_server_without_a_key_is_fine_when_it_is_not_the_official_one() -> Non
         (429, {"message": "You exceeded your quota", "code": "insufficient_quota"}, "provider_quota"),
     ],
 )
-def test_what_another_try_cannot_cure_is_permanent(status: int, error: dict[str, str], code: str) -> None:
+def test_errors_that_a_retry_cannot_solve_are_permanent(status: int, error: dict[str, str], code: str) -> None:
     with pytest.raises(PermanentError) as failure:
         draft(refuse(status, **error))
     assert failure.value.code == code
@@ -126,7 +126,7 @@ def test_what_another_try_cannot_cure_is_permanent(status: int, error: dict[str,
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
-def test_what_another_try_may_cure_is_not(status: int) -> None:
+def test_errors_that_a_retry_may_solve_are_not_permanent(status: int) -> None:
     with serving(refuse(status, message="later")) as server:
         with pytest.raises(ProviderError, match=f"answered {status}: later"):
             list(OpenAIProvider(settings_for(server)).draft(REQUEST))

@@ -45,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
-def test_what_is_no_character_set_counts_as_utf_8(name: str, asked: list[str]) -> None:
+def test_an_unknown_character_set_counts_as_utf_8(name: str, asked: list[str]) -> None:
     assert decode("Grüße".encode() + b"\xff", name) == "Grüße\ufffd"
     page = f'<meta charset="{name}"><p>Grüße'
     assert decode(page.encode(), None, is_html=True) == page
@@ -103,7 +103,7 @@ def test_the_parts_of_an_e_mail_are_decoded_by_the_same_list(name: str, asked: l
     assert [block.text for block in plain.blocks] == ["Die Grüße kommen gut an."]
 
 
-def test_what_a_server_says_is_in_utf_16_needs_no_mark() -> None:
+def test_utf_16_declared_by_the_server_needs_no_byte_order_mark() -> None:
     body = "Die Grüße kommen gut an.".encode("utf-16-le")
     assert [block.text for block in read(body, "text/plain", "utf-16").blocks] == ["Die Grüße kommen gut an."]
 

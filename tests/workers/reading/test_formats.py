@@ -135,7 +135,7 @@ def test_a_pdf_is_read_line_by_line_into_paragraphs() -> None:
         (b"\x7fELF\0\0\0", "binary file"),
     ],
 )
-def test_what_is_no_document_is_refused_with_what_it_is(body: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_document_is_refused_with_its_format(body: bytes, message: str) -> None:
     with pytest.raises(UnreadableError, match=message):
         read(body)
 
@@ -162,7 +162,7 @@ Date: Mon, 3 May 2027 10:00:00 +0200
 {body}"""
 
 
-def test_an_e_mail_is_read_without_its_head_what_it_quotes_and_its_signature() -> None:
+def test_an_e_mail_is_read_without_headers_quotations_and_signature() -> None:
     answer = "On Monday Bob wrote:\n> send\n> facts\n\nBest regards,\nAnn\n\n-- \nAnn\nHead\n"
     body = f"Hi all,\n\nThe lamp costs 149 euros.\n\n{answer}"
     reading = read(MAIL.format(more="", body=body).encode())
@@ -183,11 +183,11 @@ def test_the_text_of_an_e_mail_is_decoded_in_any_form() -> None:
     ]
 
 
-def test_a_text_with_a_colon_in_its_first_lines_is_no_e_mail() -> None:
+def test_a_text_with_a_colon_in_its_first_lines_is_not_an_e_mail() -> None:
     assert read(b"Note: this is a lamp.\nPrice: 149 euros.\n\nIt lasts.\n").title == ""
 
 
-def test_a_bar_that_asks_for_consent_is_no_text_of_a_page() -> None:
+def test_a_consent_banner_is_not_text_of_a_page() -> None:
     page = (
         b"<html><body><div class='cookie-banner'><p>Accept all?</p></div><div id=consent><p>No</p></div><p>A lamp.</p>"
     )

@@ -55,7 +55,7 @@ $$
 """
 
 
-def test_what_dialects_add_to_markdown_is_read_as_what_it_is() -> None:
+def test_additions_of_markdown_dialects_are_read() -> None:
     assert read_text(MARKDOWN).title == "Driftwood"
     assert read_blocks(MARKDOWN) == [
         "# Driftwood",
@@ -69,7 +69,7 @@ def test_what_dialects_add_to_markdown_is_read_as_what_it_is() -> None:
     ]
 
 
-def test_front_matter_in_toml_is_no_text() -> None:
+def test_front_matter_in_toml_is_not_text() -> None:
     reading = read_text('+++\ntitle = "Driftwood"\ndate = 2026-01-01\n+++\n\nIt draws *maps*.\n')
     assert (reading.format, reading.title) == ("markdown", "Driftwood")
     assert [block.text for block in reading.blocks] == ["It draws maps."]
@@ -91,7 +91,7 @@ def test_front_matter_in_toml_is_no_text() -> None:
         "<p>Share: <a>One</a> | <a>Two</a></p>",
     ],
 )
-def test_what_of_a_page_is_no_text_of_it_is_left_out(part: str) -> None:
+def test_parts_of_a_page_that_are_not_its_text_are_left_out(part: str) -> None:
     assert read_blocks(f"<html><body><p>A kite.</p>{part}</body></html>") == ["A kite."]
 
 
@@ -212,7 +212,7 @@ def test_other_markup_and_data_are_read_by_their_content(source: str, expected: 
         "For all who fly: a kite.\nIf it rains: wait.\n",
     ],
 )
-def test_prose_is_not_taken_for_data(source: str) -> None:
+def test_prose_is_not_classified_as_data(source: str) -> None:
     assert read_text(source).format == "plain"
     assert read_blocks(source)
 
@@ -242,7 +242,7 @@ def test_a_message_that_is_passed_on_is_read_and_one_that_is_answered_is_not() -
     assert read_blocks(f"{head}-----Original Message-----\n{inner}") == ["See below."]
 
 
-def test_a_pages_number_and_what_comes_back_on_every_page_are_left_out() -> None:
+def test_page_numbers_and_repeated_lines_are_left_out() -> None:
     pages = [["Report 2026", "It flies", "page 1"], ["Report 2026", "in winds.", "Seite 2 von 3"], ["x"], []]
     assert without_frames(pages) == [["It flies"], ["in winds."], ["x"], []]
     assert without_frames([["One line"], ["Another line"]]) == [["One line"], ["Another line"]]

@@ -92,6 +92,6 @@ def test_the_cost_of_attributes_grows_with_their_number() -> None:
     check_scaling(read_html, lambda count: "<a " + " ".join(f"a{n}=1" for n in range(count)) + ">", 2_000)
 
 
-def test_what_is_nested_too_deeply_is_cut_and_said_to_be() -> None:
+def test_too_deep_nesting_is_cut_and_reported() -> None:
     reading = read_text("<html><p>seen</p>" + "<div>" * 5000 + "never seen")
     assert (reading.blocks, reading.cut) == ((Block("paragraph", "seen"),), True)

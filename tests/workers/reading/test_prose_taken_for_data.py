@@ -34,7 +34,7 @@ def test_a_text_with_lines_like_those_of_data_is_read(source: str, expected: str
     assert expected in " ".join(read_blocks(source))
 
 
-def test_a_name_says_that_a_text_full_of_code_is_a_document() -> None:
+def test_a_name_identifies_a_text_full_of_code_as_a_document() -> None:
     source = f"The Kite\n\nIt flies in light winds.\n\n{CODE}\n"
     assert "It flies in light winds." in [block.text for block in read(source.encode(), name="kite.md").blocks]
 
@@ -54,7 +54,7 @@ def test_a_heading_between_dashes_does_not_end_a_mail() -> None:
     assert "said before" not in text
 
 
-def test_data_of_any_length_is_known_as_data() -> None:
+def test_data_of_any_length_is_recognized() -> None:
     rows = [{"name_of_field": number, "text": f"The kite number {number} is blue."} for number in range(2_000)]
     assert read_text(json.dumps(rows)).format == "json"
     assert "name_of_field" not in " ".join(read_blocks(json.dumps(rows)))
@@ -69,7 +69,7 @@ def test_a_letter_that_is_cut_where_guessing_ends_makes_no_other_character_set(b
 
 
 @pytest.mark.parametrize("unit", [".", "!…", "a.", "。"])
-def test_sentences_are_found_at_a_cost_that_is_linear(unit: str) -> None:
+def test_sentences_are_found_in_linear_time(unit: str) -> None:
     def find(text: str) -> object:
         return find_facts([Block("paragraph", text)], [], "en")
 
@@ -78,7 +78,7 @@ def test_sentences_are_found_at_a_cost_that_is_linear(unit: str) -> None:
 
 @pytest.mark.parametrize("line", ["* a{}b", "* a{}:", "|{}|"])
 @pytest.mark.parametrize("unit", [" ", "1", ":a"])
-def test_a_line_of_org_or_asciidoc_is_read_at_a_cost_that_is_linear(line: str, unit: str) -> None:
+def test_a_line_of_org_or_asciidoc_is_read_in_linear_time(line: str, unit: str) -> None:
     def make(size: int) -> str:
         return f"#+TITLE: Kite\n#+AUTHOR: Ann\n{line.format(unit * (size // len(unit)))}\n"
 

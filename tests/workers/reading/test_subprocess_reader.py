@@ -25,7 +25,7 @@ def test_a_document_read_apart_is_read_the_same() -> None:
     assert read_in_subprocess(RST.encode(), "text/plain", "utf-8", "README", settings()) == read(RST.encode())
 
 
-def test_what_cannot_be_read_says_why() -> None:
+def test_an_unreadable_document_is_reported_with_the_reason() -> None:
     with pytest.raises(PermanentError, match="cannot be read: the PDF is broken") as failure:
         read_in_subprocess(b"%PDF-1.7", settings=settings())
     assert failure.value.code == "document_unreadable"

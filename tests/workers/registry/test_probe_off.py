@@ -29,7 +29,7 @@ HAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("values", ASKS)
-def test_it_is_off_where_callers_say_who_they_are(values: dict[str, Any]) -> None:
+def test_the_probe_is_off_with_required_authentication(values: dict[str, Any]) -> None:
     assert PROBE not in catalogue.load_agents(make_settings(**values))
 
 
@@ -55,7 +55,7 @@ def test_a_release_removes_its_card_and_submissions_are_refused(
     assert kinds[0] - kinds[1] == {PROBE}
 
 
-def test_a_process_without_the_probe_runs_none_that_others_publish(tmp_path: Path) -> None:
+def test_without_the_probe_a_process_refuses_probe_tasks(tmp_path: Path) -> None:
     runtime = Runtime.build(make_settings(var_dir=tmp_path, auth="required"))
     create_tables(runtime.db.engine)
     with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):

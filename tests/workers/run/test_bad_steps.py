@@ -92,7 +92,7 @@ def test_numbers_of_every_kind_are_progress(harness: Harness, progress: Any) -> 
 
 
 @pytest.mark.parametrize("percent", [math.nan, "50", None])
-def test_live_progress_that_is_no_number_fails_the_task_and_is_not_tried_again(harness: Harness, percent: Any) -> None:
+def test_live_progress_that_is_not_a_number_fails_the_task_without_retry(harness: Harness, percent: Any) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", ctx.progress, percent)
     assert (outcome.end, outcome.error["code"]) == (End.FAIL, "bad_step")

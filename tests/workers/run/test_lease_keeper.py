@@ -119,7 +119,7 @@ def test_the_lease_of_a_run_that_is_over_is_not_extended(make_kept_run: MakeKept
     assert kept_run.writer.calls == []
 
 
-def test_the_lease_of_a_run_whose_process_is_gone_is_not_extended(make_kept_run: MakeKeptRun) -> None:
+def test_the_lease_of_a_run_without_a_process_is_not_extended(make_kept_run: MakeKeptRun) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     wait_until(lambda: not is_alive(process.pid), "it is a zombie")
     kept_run = make_kept_run(RunIdentity(process.pid, "task", "token"))

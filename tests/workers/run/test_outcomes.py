@@ -164,7 +164,7 @@ def settings() -> Settings:
     return make_settings(backoff_base=1.0, backoff_max=1.0, retry_after_max=60.0)
 
 
-def test_a_delay_is_no_shorter_than_was_asked_for_and_no_longer_than_allowed(settings: Settings) -> None:
+def test_a_delay_is_at_least_the_requested_and_at_most_the_allowed_one(settings: Settings) -> None:
     assert retry_delay(Busy(30), 1, settings) == 30.0
     assert retry_delay(Busy(3000), 1, settings) == 60.0
     assert retry_delay(LookupError(), 1, settings) <= 1.0
