@@ -22,7 +22,7 @@ TASK_UPDATE = "task_update"
 EXECUTION_STEP = "execution_step"
 STEP_OUTPUT = "step_output"
 #: Fields in the data of every event of a type.
-PROMISED = {
+COMMON_FIELDS = {
     TASK_UPDATE: ("progress", "message", "timestamp"),
     EXECUTION_STEP: ("step_id", "agent", "action", "status", "output", "started_at", "completed_at"),
 }

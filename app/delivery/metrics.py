@@ -17,7 +17,9 @@ RESETS = Counter("swallowtail_resets_total", "Cursors that had to start again", 
 RECONNECTS = Counter("swallowtail_redis_reconnects_total", "Reconnections of the subscriber to Redis")
 #: Summed over the live processes that share an address.
 CLIENTS = Gauge("swallowtail_clients", "Connected clients", multiprocess_mode="livesum")
-WATCHED = Gauge("swallowtail_watched_instances", "Instances with clients, in each process", multiprocess_mode="livesum")
+INSTANCES = Gauge(
+    "swallowtail_watched_instances", "Instances with clients, in each process", multiprocess_mode="livesum"
+)
 
 COMMIT_TO_CLIENT = Histogram(
     "swallowtail_commit_to_client_seconds",

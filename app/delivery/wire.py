@@ -17,7 +17,7 @@ EXPIRING = "token_expiring"
 ERROR = "error"
 RESTARTING = "restarting"
 #: The events that only a web process itself sends.
-OWN = frozenset({CONNECTED, SUBSCRIBED, UNSUBSCRIBED, HEAD, RESET, SKIP, EXPIRING, ERROR, RESTARTING})
+SERVER_ONLY = frozenset({CONNECTED, SUBSCRIBED, UNSUBSCRIBED, HEAD, RESET, SKIP, EXPIRING, ERROR, RESTARTING})
 
 Mode = Literal["replay", "snapshot", "live"]
 #: Why a client has to start again: the log has another epoch; the events it needs are no longer stored; it is too slow;

@@ -9,7 +9,7 @@
 export const NO_POSITION = Object.freeze({ epoch: "", seq: 0 });
 
 /** How many events that arrive before the answer to a subscription are kept. */
-const MOST_HELD = 10_000;
+const MOST_EARLY = 10_000;
 /** How many tasks' live progress is remembered. */
 const MOST_TASKS = 10_000;
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
@@ -66,7 +66,7 @@ export class LogPosition {
     if (event.epoch === this.last?.epoch && event.seq <= this.last.seq) return NOTHING;
     if (this.#isNext(event)) return { apply: [this.#applied(event), ...this.#release()], ask: false };
     if (this.answered) return { apply: [], ask: true };
-    if (this.early.length < MOST_HELD) this.early.push(event);
+    if (this.early.length < MOST_EARLY) this.early.push(event);
     return NOTHING;
   }
 

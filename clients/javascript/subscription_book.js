@@ -16,7 +16,7 @@ import { StepTexts } from "./log_position.js";
  */
 
 /** Refusals that may pass by themselves. */
-const PASSING = new Set(["unavailable", "busy", "error"]);
+const RETRYABLE = new Set(["unavailable", "busy", "error"]);
 
 /** The subscriptions of one client, to instances and to the text of tasks. */
 export class SubscriptionBook {
@@ -170,7 +170,7 @@ export class SubscriptionBook {
 
   #refused(subscription, error) {
     // An `error` event comes with every refusal; `handleError` receives that one.
-    if (error.retry_after_ms !== undefined || PASSING.has(error.code)) {
+    if (error.retry_after_ms !== undefined || RETRYABLE.has(error.code)) {
       // Not before the time that the server names, and not all clients at that moment.
       this.#subscribeLater(subscription, (error.retry_after_ms ?? this.#times.retryAtMost) / EARLIEST);
     } else {

@@ -18,7 +18,7 @@ class Since(TypedDict):
 #: A `since` that no log has: the server answers it with a snapshot.
 NO_POSITION = Since(epoch="", seq=0)
 #: How many events that arrive before the answer to a subscription are kept.
-MOST_HELD = 10_000
+MOST_EARLY = 10_000
 #: How many tasks' live progress is remembered.
 MOST_TASKS = 10_000
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "EXPIRED"})
@@ -78,7 +78,7 @@ class LogPosition:
             return Decision([self._applied(event), *self._release()])
         if self.answered:
             return Decision(ask=True)
-        if len(self._early) < MOST_HELD:
+        if len(self._early) < MOST_EARLY:
             self._early.append(event)
         return Decision()
 

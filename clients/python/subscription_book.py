@@ -12,7 +12,7 @@ from .handlers import Handlers, notify
 from .log_position import Decision, LogPosition, Payload, Since, StepTexts
 
 #: Refusals that may pass by themselves.
-PASSING = frozenset({"unavailable", "busy", "error"})
+RETRYABLE = frozenset({"unavailable", "busy", "error"})
 
 
 class Emit(Protocol):
@@ -182,7 +182,7 @@ class SubscriptionBook:
 
     def _refused(self, instance_id: str, subscription: _Subscription, error: Payload) -> None:
         # An `error` event comes with every refusal; `handle_error` receives that one.
-        if "retry_after_ms" in error or error.get("code") in PASSING:
+        if "retry_after_ms" in error or error.get("code") in RETRYABLE:
             # Not before the time that the server names, and not all clients at that moment.
             pause = error.get("retry_after_ms", 1000 * self._times.retry_at_most) / 1000
             self._subscribe_later(subscription, pause / EARLIEST)

@@ -13,7 +13,7 @@ from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.outcomes import PermanentError
 
 #: Longest sleep between two checks for a cancel request, in seconds.
-NAP = 0.1
+CHECK_INTERVAL = 0.1
 
 
 class ProbeError(Exception):
@@ -101,7 +101,7 @@ def _work(ctx: Context, task_input: ProbeInput, number: int) -> None:
         until = time.monotonic() + task_input.seconds / parts
         while (left := until - time.monotonic()) > 0:
             ctx.check()
-            time.sleep(min(left, NAP))
+            time.sleep(min(left, CHECK_INTERVAL))
         ctx.check()
         if task_input.updates:
             done = 100 * (number - 1 + part / parts) / task_input.steps

@@ -13,7 +13,7 @@ from typing import Literal
 from swallowtail.workers.reading.blocks import UnreadableError
 from swallowtail.workers.reading.charsets import find_utf_16
 from swallowtail.workers.reading.markdown_dialects import FRONT_MATTER
-from swallowtail.workers.reading.structured_data import LOOKED_AT, find_data
+from swallowtail.workers.reading.structured_data import SEARCHED_LENGTH, find_data
 
 Format = Literal[
     "html", "markdown", "restructuredtext", "asciidoc", "org", "mediawiki", "json", "csv", "xml", "code", "plain",
@@ -98,7 +98,7 @@ _LIGHT: dict[Format, tuple[tuple[re.Pattern[str], int], ...]] = {
     ),
 }
 #: A markup format must have more weight than this.
-ENOUGH = 3
+LEAST_WEIGHT = 3
 #: Marks that plain text uses as well; Markdown reads them correctly.
 _MARKS = _signs(
     (r"\*\*[^*\n]{1,200}\*\*|(?<!\w)[*_][^*_\n]{1,200}[*_](?!\w)|`[^`\n]{1,200}`|(?<!!)\[[^\]\n]{1,200}\]\[", 1),
@@ -117,7 +117,7 @@ def find_packed_format(body: bytes) -> Format | None:
         if body.startswith(start):
             raise UnreadableError(f"it is {name}")
     marked = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)) or find_utf_16(body)
-    if b"\0" in body[:LOOKED_AT] and not marked:
+    if b"\0" in body[:SEARCHED_LENGTH] and not marked:
         raise UnreadableError("it is a binary file of an unknown kind")
     return None
 
@@ -125,7 +125,7 @@ def find_packed_format(body: bytes) -> Format | None:
 def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
     """Return the markup or data format of a text; the hints count as one sign."""
     whole = text.replace("\r\n", "\n")
-    text = whole[:LOOKED_AT]
+    text = whole[:SEARCHED_LENGTH]
     ending = re.search(r"\.\w{1,10}$", name.lower())
     hints = {HINTS.get(media_type.lower()), HINTS.get(ending[0]) if ending else None}
     if _PAGE.match(text) or ("html" in hints and _ELEMENTS.search(text)):
@@ -139,7 +139,7 @@ def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
     markdown = _sum_weights(text, _MARKDOWN) + 3 * ("markdown" in hints)
     markdown += 3 * (FRONT_MATTER.match(text) is not None)
     best = max(light, key=lambda name: light[name])
-    if light[best] > max(restructured, markdown, ENOUGH):
+    if light[best] > max(restructured, markdown, LEAST_WEIGHT):
         return best
     if restructured > markdown:
         return "restructuredtext"

@@ -44,7 +44,7 @@ _LOGGED = re.compile(
 MOSTLY = 0.6
 _DELIMITERS = ",;\t|"
 #: Characters that are searched for code.
-LOOKED_AT = 50_000
+SEARCHED_LENGTH = 50_000
 
 
 def find_data(text: str) -> Data | None:
@@ -54,7 +54,7 @@ def find_data(text: str) -> Data | None:
         return "json"
     if _XML.match(start) and not _IS_PAGE.search(start[:2000]):
         return "xml"
-    if is_code(text[:LOOKED_AT].split("\n")):
+    if is_code(text[:SEARCHED_LENGTH].split("\n")):
         return "code"
     return "csv" if _read_rows(text) else None
 

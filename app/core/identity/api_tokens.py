@@ -22,7 +22,7 @@ from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.identities import CreatedToken, NewFrontEndToken, NewToken, TokenView
 from swallowtail.app.core.security.actors import Actor
-from swallowtail.app.core.security.field_mask import KEPT, NAMEABLE
+from swallowtail.app.core.security.field_mask import ALWAYS_SHOWN, MASKABLE
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import require, require_outside
 from swallowtail.app.core.security.roles import LEAST_ROLE, Act
@@ -222,8 +222,8 @@ def _check_acts(acts: Collection[str], possible: frozenset[Act]) -> frozenset[Ac
 
 
 def _check_fields(fields: Collection[str]) -> list[str]:
-    if not (NAMEABLE | KEPT).issuperset(fields):
-        raise InvalidInput(f"fields must be some of {', '.join(sorted(NAMEABLE))}", field="fields")
+    if not (MASKABLE | ALWAYS_SHOWN).issuperset(fields):
+        raise InvalidInput(f"fields must be some of {', '.join(sorted(MASKABLE))}", field="fields")
     return sorted(set(fields))
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import AuditRecord
 from swallowtail.app.core.errors import NotFound
-from swallowtail.app.core.events import PROMISED, EventRecord, event_id, limit_depth, now, to_json
+from swallowtail.app.core.events import COMMON_FIELDS, EventRecord, event_id, limit_depth, now, to_json
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
@@ -271,4 +271,4 @@ def _data(row: EventRecord, text: str | None, keyring: Keyring) -> dict[str, Any
     except (KeyMissing, Tampered) as fault:
         data = Placeholder(fault)
     data = data if isinstance(data, dict) else Damaged()
-    return {**dict.fromkeys(PROMISED.get(row.type, ())), **data} if is_mark(data) else data
+    return {**dict.fromkeys(COMMON_FIELDS.get(row.type, ())), **data} if is_mark(data) else data

@@ -46,7 +46,7 @@ DEPTH_LOCK = "queue"
 #: Messages in the queue above which the relay does not count missing ones, which takes time for each.
 LONG_QUEUE = 1000
 #: When to send again what the broker did not accept.
-GIVE_BACK_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +254,6 @@ def _give_back(session: Session, entries: list[OutboxEntry]) -> None:
         session.execute(
             update(Outbox)
             .where(Outbox.task_id == entry.task_id, Outbox.attempt == entry.attempt)
-            .values(available_at=db_now(GIVE_BACK_SECONDS))
+            .values(available_at=db_now(RETRY_SECONDS))
             .execution_options(synchronize_session=False)
         )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact
-from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
+from swallowtail.app.core.privacy.redaction_rules import VERSION, Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
 from swallowtail.app.core.process.offload import offload_for
 from swallowtail.app.core.tables.base import Base
@@ -29,7 +29,7 @@ NEW_REDACTIONS = "new_redactions"
 NewRedactions = dict[tuple[type[Base], str, str], Any]
 
 _OF, _AS = "of", "as"
-_PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.secret.pattern) for one in (*PATTERNS, EMAIL)])).encode())
+_PATTERNS = hashlib.sha256(repr((VERSION, [(one.kind, one.secret.pattern) for one in (*PATTERNS, EMAIL)])).encode())
 
 
 @lru_cache(maxsize=256)

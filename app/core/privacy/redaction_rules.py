@@ -11,7 +11,7 @@ from typing import Any
 #: Shorter values of secret fields are not hidden elsewhere: too much text contains them.
 SHORTEST_VALUE = 6
 #: Increased when the same rules and patterns hide something else than before: redactions are then computed again.
-EDITION = 1
+VERSION = 1
 #: Replacement of a hidden text.
 HIDDEN = "[redacted:secret]"
 _NOT_NAMED = re.compile(r"[^a-z0-9]")

@@ -14,8 +14,8 @@ from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
 
 #: Most characters that are held; a longer word is no secret, or was recognized as one.
-MOST_HELD = 8192
-#: The rest of a word, and the end of a private key, after more than `MOST_HELD` characters of it.
+LONGEST_WAITING = 8192
+#: The rest of a word, and the end of a private key, after more than `LONGEST_WAITING` characters of it.
 _WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
 _ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_ARMOUR = 80
@@ -59,7 +59,7 @@ class TextStream:
             return ""
         text, begin = self._before + rest, len(self._before)
         cut = self._first_open(text, begin)
-        if len(text) - cut > MOST_HELD:
+        if len(text) - cut > LONGEST_WAITING:
             self._skipping = self._unfinished(text, begin)
             self._is_long = self._skipping is None
             cut = len(text)
@@ -115,7 +115,7 @@ class TextStream:
     def _tail_of_value(self, text: str, begin: int) -> int:
         longest = 0
         for value in self._rules.values:
-            limit = min(len(value) - 1, MOST_HELD + 1, len(text) - begin)
+            limit = min(len(value) - 1, LONGEST_WAITING + 1, len(text) - begin)
             place = text.find(value[:_SHORT], len(text) - limit) if limit >= _SHORT else -1
             tail = text[place:] if place >= 0 else text[len(text) - min(limit, _SHORT - 1) :]
             longest = max(longest, _overlap(value, tail, self._borders.setdefault(value, [0])))

@@ -27,7 +27,7 @@ from swallowtail.app.core.tables.tasks import IS_OPEN, Outbox, Task
 log = structlog.get_logger(__name__)
 
 #: Longest wait for the database, in seconds.
-PATIENCE = 1.0
+LONGEST_WAIT = 1.0
 _OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
 
 
@@ -92,7 +92,7 @@ class SystemStatusCollector(Collector):
     def _read_status(self) -> Iterable[Metric]:
         most = self._settings.count_limit
         try:
-            with self._db.read(wait=PATIENCE) as session:
+            with self._db.read(wait=LONGEST_WAIT) as session:
                 status, open_tasks = read_system_status(session, most), count_open(session, most)
         except (SwallowtailError, SQLAlchemyError) as error:
             log.info("system_status_not_read", reason=type(error).__name__)

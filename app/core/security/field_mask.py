@@ -14,7 +14,7 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.security.actors import Actor
 
 #: Fields that every view shows: ids, states, progress and times. None of them has text of users or agents.
-KEPT = frozenset(
+ALWAYS_SHOWN = frozenset(
     {
         "id", "instance_id", "task_id", "step_id", "steps", "steps_complete", "kind", "status", "previous_status",
         "progress", "attempt",
@@ -23,7 +23,7 @@ KEPT = frozenset(
     }
 )  # fmt: skip
 #: Fields that a view may name. Other fields are shown always, or masked in every view with fields.
-NAMEABLE = frozenset(
+MASKABLE = frozenset(
     {"title", "message", "input", "result", "error", "submitted_by", "agent", "action", "key", "output"}
 )
 #: The field of a step's streamed text.
@@ -57,7 +57,7 @@ class FieldMask:
         """Return a task, a step, or an event's `data`, masked; a task's steps likewise."""
         if self.fields is None:
             return item
-        visible = KEPT | self.fields
+        visible = ALWAYS_SHOWN | self.fields
         shown: dict[str, Any] = {key: value if key in visible else None for key, value in item.items()}
         if "steps" in shown:
             shown["steps"] = [self.project(step) for step in shown["steps"]]

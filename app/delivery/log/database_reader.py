@@ -29,7 +29,7 @@ from swallowtail.app.delivery.wire import Since, SubscriptionStart
 #: Most events in one page.
 PAGE = 200
 #: Longest wait for a locked or absent database, in seconds.
-PATIENCE = 2.0
+LONGEST_WAIT = 2.0
 #: Most instances in one query for heads; SQLite limits the number of parameters.
 HEADS_PER_QUERY = 500
 
@@ -107,7 +107,7 @@ class DatabaseReader:
     @contextmanager
     def _reading(self) -> Iterator[Session]:
         try:
-            with self._db.read(wait=PATIENCE) as session:
+            with self._db.read(wait=LONGEST_WAIT) as session:
                 yield session
         except PoolTimeout as busy:
             raise Unavailable("the database is busy") from busy

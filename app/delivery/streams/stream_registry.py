@@ -8,7 +8,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
-from swallowtail.app.delivery.metrics import WATCHED
+from swallowtail.app.delivery.metrics import INSTANCES
 from swallowtail.app.delivery.redis.subscriber import Subscriber
 from swallowtail.app.delivery.streams.instance_stream import InstanceStream
 from swallowtail.app.delivery.wire import SubscriptionStart
@@ -50,7 +50,7 @@ class StreamRegistry:
             name = f"stream-{instance_id}"
             threading.Thread(target=stream.run, args=(self._may_end,), name=name, daemon=True).start()
             self.by_instance[instance_id] = stream
-        WATCHED.set(len(self.by_instance))
+        INSTANCES.set(len(self.by_instance))
         self._subscriber.add(instance_channel(self._settings, instance_id))
         return stream
 
@@ -68,7 +68,7 @@ class StreamRegistry:
             if stream.holds or not stream.is_idle:
                 return False
             del self.by_instance[instance_id]
-        WATCHED.set(len(self.by_instance))
+        INSTANCES.set(len(self.by_instance))
         channel = instance_channel(self._settings, instance_id)
         self._subscriber.discard(channel, lambda: instance_id in self.by_instance)
         return True

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from swallowtail.app.core.database.connection_budget import Budget, count_pool
 from swallowtail.app.core.database.faults import reason_of
 from swallowtail.app.core.errors import SwallowtailError, Unavailable
-from swallowtail.app.core.queries.system_status import PATIENCE, read_system_status
+from swallowtail.app.core.queries.system_status import LONGEST_WAIT, read_system_status
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.api.schemas.responses import Component, Health, response
@@ -123,7 +123,7 @@ def check_broker(runtime: Runtime) -> Component:
 def check_work(runtime: Runtime) -> dict[str, Component]:
     """Check that tasks start and schedule slots fire in time."""
     try:
-        with runtime.db.read(wait=PATIENCE) as session:
+        with runtime.db.read(wait=LONGEST_WAIT) as session:
             status = read_system_status(session, runtime.settings.count_limit)
     except (SwallowtailError, SQLAlchemyError):
         return {name: _state(DEGRADED, "unknown without the database") for name in ("workers", "tasks", "schedules")}

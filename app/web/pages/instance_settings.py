@@ -12,7 +12,7 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.identity.api_tokens import FOR_FRONT_ENDS, list_front_ends
 from swallowtail.app.core.identity.members import list_members
 from swallowtail.app.core.queries.authorized import AuthorizedReads
-from swallowtail.app.core.security.field_mask import NAMEABLE
+from swallowtail.app.core.security.field_mask import MASKABLE
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services.instance_policy import show_policy
@@ -45,7 +45,7 @@ def read_state(context: CallContext, caller: dict[str, Any]) -> dict[str, Any]:
     state = {
         **caller,
         "acts": sorted(act.value for act in FOR_FRONT_ENDS - {Act.READ} if act in may),
-        "fields": sorted(NAMEABLE),
+        "fields": sorted(MASKABLE),
         "longest": settings.front_end_token_hours * 3600,
         "usual": {
             "event_days": settings.event_retention_days,

@@ -31,7 +31,7 @@ from swallowtail.app.web.engineio.packets import RESERVED
 log = structlog.get_logger(__name__)
 
 #: Events that only the server sends, on other channels; under strict delivery nothing else may use their names here.
-SERVER_EVENTS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
+SERVER_EVENTS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.SERVER_ONLY})
 #: Members of another program's emit that count; a callback does not, since the server would have to answer it.
 _EMIT_MEMBERS = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 

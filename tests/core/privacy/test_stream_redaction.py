@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.privacy.stream_redaction import MOST_HELD, TextStream
+from swallowtail.app.core.privacy.stream_redaction import LONGEST_WAITING, TextStream
 
 RULES = Rules(emails=True, values=("open sesame now",))
 TEXT = (
@@ -42,7 +42,7 @@ def test_text_in_which_nothing_can_become_a_secret_is_not_held_back() -> None:
 def test_a_key_that_never_ends_is_hidden_without_being_kept() -> None:
     stream = TextStream(Rules())
     shown = stream.feed("x -----BEGIN " + "PRIVATE KEY-----\n")
-    for _ in range(MOST_HELD // 10):
+    for _ in range(LONGEST_WAITING // 10):
         shown += stream.feed("MIIEvQIBADANBgkqhkiG9w0BAQ\n")
     shown += stream.feed("-----END PRI") + stream.feed("VATE KEY----- after") + stream.finish()
     assert shown == "x [redacted:private_key] after"
@@ -51,7 +51,7 @@ def test_a_key_that_never_ends_is_hidden_without_being_kept() -> None:
 def test_a_word_that_never_ends_and_begins_as_a_key_does_is_hidden() -> None:
     stream = TextStream(Rules())
     shown = stream.feed("x " + "sk-1")
-    for _ in range(MOST_HELD // 10):
+    for _ in range(LONGEST_WAITING // 10):
         shown += stream.feed("MIIEvQIBADANBgkqhkiG9w0BAQ")
     assert shown + stream.feed(" after") + stream.finish() == "x [redacted:api_key] after"
 

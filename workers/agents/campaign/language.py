@@ -24,7 +24,7 @@ _SCRIPTS = {
 #: Letters that a script needs to decide, and the share that Chinese and Japanese ones need; each of them says more.
 FEWEST, MOSTLY_HAN = 3, 0.3
 #: Words that are examined, and the weighted share that must belong to the language.
-LOOKED_AT = 4000
+MOST_WORDS = 4000
 SHARE = 0.08
 #: By which factor it must exceed every other language.
 LEAD = 1.15
@@ -34,7 +34,7 @@ def find_language(text: str) -> str:
     """Return the ISO 639-1 code of the text's language; empty if it has too few words or the language is unknown."""
     if (by_script := _by_script(text)) is not None:
         return by_script
-    words = Counter(_WORD.findall(text.casefold())[:LOOKED_AT])
+    words = Counter(_WORD.findall(text.casefold())[:MOST_WORDS])
     total = sum(words.values())
     scores: Counter[str] = Counter()
     for word, times in words.items():
@@ -47,7 +47,7 @@ def find_language(text: str) -> str:
 
 def _by_letters(text: str) -> str:
     """Return the language by letters that only one Cyrillic alphabet has; otherwise an empty text."""
-    letters = set(text[: 10 * LOOKED_AT].casefold())
+    letters = set(text[: 10 * MOST_WORDS].casefold())
     if letters & set("ыэё"):
         return "" if letters & set("іїєґўөүҥһәқғңұ") else "ru"
     return "uk" if letters & set("їєґ") else ""
@@ -55,7 +55,7 @@ def _by_letters(text: str) -> str:
 
 def _by_script(text: str) -> str | None:
     """Return the language if most letters belong to a script of one language; None for other scripts."""
-    scripts = Counter(_script_of(char) for char in text[: 10 * LOOKED_AT] if char.isalpha())
+    scripts = Counter(_script_of(char) for char in text[: 10 * MOST_WORDS] if char.isalpha())
     total = sum(scripts.values())
     kana, han = scripts["HIRAGANA"] + scripts["KATAKANA"], scripts["CJK"]
     if total and total > FEWEST and kana + han >= MOSTLY_HAN * total:
