@@ -32,7 +32,7 @@ def start(deployment: Deployment, *flags: str, **settings: object) -> Program:
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
-def test_only_the_prefork_pool_is_taken(fast_deployment: MakeDeployment, pool: str) -> None:
+def test_only_the_prefork_pool_is_accepted(fast_deployment: MakeDeployment, pool: str) -> None:
     program = start(fast_deployment(worker=False), "--pool", pool)
     assert program.wait() == 1
     assert "swallowtail: only the prefork pool is supported" in program.log_text()

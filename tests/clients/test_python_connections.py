@@ -36,7 +36,7 @@ def test_after_a_lost_connection_it_continues_where_it_was(
     assert client.calls == [("update", 5), ("disconnected", "transport error"), ("update", 6)]
 
 
-def test_it_comes_back_when_a_restarting_server_says(
+def test_a_client_reconnects_at_the_time_that_a_restarting_server_names(
     client: RecordingClient, connection: FakeConnection, server: FakeServer
 ) -> None:
     client.subscribe("i")

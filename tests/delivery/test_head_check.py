@@ -62,7 +62,7 @@ def test_many_new_subscriptions_have_each_instance_compared_once(instances: int)
     assert _comparisons(instances) == instances
 
 
-def test_a_connection_that_was_made_again_has_all_compared_in_one_comparison() -> None:
+def test_after_a_reconnection_all_streams_are_compared_at_once() -> None:
     subscribed = SubscribedHub()
     for number in range(50):
         subscribed.join(f"i{number}")

@@ -99,7 +99,7 @@ def test_events_older_than_the_first_subscription_are_not_measured(scene: Callab
 
 
 @pytest.mark.parametrize("at", [None, "now", True, 17, [], 0.0])
-def test_a_hint_that_does_not_say_when_is_delivered_and_not_measured(scene: Callable[..., Scene], at: Any) -> None:
+def test_a_hint_without_a_time_is_delivered_and_not_measured(scene: Callable[..., Scene], at: Any) -> None:
     count = Growth("swallowtail_commit_to_client_seconds_count")
     s = scene()
     s.join("a")
@@ -118,7 +118,7 @@ def test_an_author_whose_clock_is_ahead_counts_as_immediate(scene: Callable[...,
     assert total() == 0
 
 
-def test_hints_that_overtook_each_other_fill_their_gap_themselves(
+def test_reordered_hints_fill_their_gap_themselves(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 60.0)

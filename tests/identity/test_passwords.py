@@ -67,7 +67,7 @@ def test_a_hash_of_other_parameters_is_outdated(passwords: Passwords) -> None:
     assert stronger.verify(digest, PASSWORD)
 
 
-def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again(
+def test_the_number_of_concurrent_checks_is_limited_and_the_rest_are_refused_for_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("swallowtail.app.core.security.passwords._LONGEST_WAIT", 0.05)

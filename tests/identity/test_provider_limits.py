@@ -124,9 +124,7 @@ def test_a_provider_with_oversized_or_invalid_responses_is_unavailable(
 
 
 @pytest.mark.parametrize("kind", ["large", "packed", "slow"])
-def test_a_token_that_comes_with_too_much_or_too_slowly_is_not_read_to_its_end(
-    answers: tuple[str, dict[str, Any]], kind: str
-) -> None:
+def test_an_oversized_or_slow_token_response_is_aborted(answers: tuple[str, dict[str, Any]], kind: str) -> None:
     issuer, reply = answers
     named = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"), issuer)
     reply["body"] = json.dumps(named).encode()

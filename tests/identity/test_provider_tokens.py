@@ -67,7 +67,7 @@ def test_roles_in_a_token_are_ignored(bench: Bench, provider: Provider) -> None:
     assert (actor.is_superuser, actor.acts, actor.instance_id) == (False, None, None)
 
 
-def test_times_are_held_against_the_clock_with_the_leeway(
+def test_times_are_compared_with_the_clock_and_the_leeway(
     bench: Bench, provider: Provider, clock: time_machine.Traveller
 ) -> None:
     token = provider.sign(nbf=START + timedelta(seconds=60))
@@ -103,7 +103,7 @@ def test_a_token_with_a_late_expiry_is_valid_for_the_longest_lifetime_only(
     assert bench.tokens.find_ended([actor]) == {actor: "expired"}
 
 
-def test_a_token_that_does_not_say_when_its_life_began_must_end_soon(bench: Bench, provider: Provider) -> None:
+def test_a_token_without_a_start_time_must_end_soon(bench: Bench, provider: Provider) -> None:
     refused(bench, provider.sign(iat=None, exp=START + timedelta(hours=25)), "SWALLOWTAIL_JWT_MAX_HOURS")
     actor = bench.tokens.read(provider.sign(iat=None, exp=START + timedelta(hours=23)))
     assert actor.expires_at == START + timedelta(hours=23)
@@ -219,7 +219,7 @@ def _sign_with_public_key(provider: Provider, kid: str) -> str:
     return f"{head}.{body}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
-def test_every_known_trick_is_refused(bench: Bench, provider: Provider) -> None:
+def test_every_known_attack_on_jwts_is_refused(bench: Bench, provider: Provider) -> None:
     body = provider.sign().split(".")[1]
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     tricks = {

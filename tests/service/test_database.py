@@ -79,7 +79,7 @@ def _release(holder: subprocess.Popen[str]) -> None:
     assert holder.returncode == 0
 
 
-def test_a_write_waits_for_another_process_that_holds_the_lock(new_domain: NewDomain) -> None:
+def test_a_write_waits_for_the_lock_of_another_process(new_domain: NewDomain) -> None:
     domain = new_domain()
     holder = _lock_sqlite(domain)
     done = threading.Event()

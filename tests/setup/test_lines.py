@@ -33,7 +33,7 @@ def test_each_line_carries_its_process() -> None:
     ]
 
 
-def test_lines_are_whole_however_the_bytes_arrive() -> None:
+def test_lines_are_complete_for_any_split_of_the_bytes() -> None:
     splitter = LineSplitter()
     assert splitter.feed(b"fir") == []
     assert splitter.feed("st\r\nzwölf\nla".encode()) == ["first", "zwölf"]

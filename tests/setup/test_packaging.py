@@ -57,7 +57,7 @@ def test_setup_cfg_lists_the_files_that_pages_serve_from_other_folders() -> None
 
 
 @pytest.mark.unit
-def test_every_package_is_one_to_the_packager() -> None:
+def test_setuptools_finds_every_package() -> None:
     """A directory of modules without an `__init__.py` would be left out silently."""
     listed = SETUP["options"]["packages"].split()
     for package, folder in FOLDERS.items():
@@ -68,7 +68,7 @@ def test_every_package_is_one_to_the_packager() -> None:
 
 @pytest.mark.long
 @pytest.mark.journey
-def test_a_wheel_holds_them(tmp_path: Path) -> None:
+def test_a_wheel_contains_these_files(tmp_path: Path) -> None:
     copy = tmp_path / "swallowtail"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in listed.decode().split("\0")[:-1]:

@@ -34,7 +34,7 @@ def test_it_refuses_a_name_that_comes_twice(tmp_path: Path) -> None:
         read_procfile(write(tmp_path, "web: a\nweb: b\n"))
 
 
-def test_ours_has_every_process_as_one_plain_command() -> None:
+def test_our_procfile_has_every_process_as_one_plain_command() -> None:
     commands = read_procfile(ROOT / "Procfile")
     assert set(commands) == {"release", "redis", "web", "worker", "beat"}
     # The supervisor runs `exec COMMAND`: anything that needs a shell to go on would be lost.

@@ -88,7 +88,7 @@ def test_the_oldest_entries_go_and_the_rest_is_whole(keeping: Domain) -> None:
     assert pruned[0]["detail"] == {"scope": "demo", "count": 1, "number": 5, "hash": last_pruned}
 
 
-def test_an_entry_goes_only_after_all_before_it(keeping: Domain) -> None:
+def test_entries_are_deleted_in_their_order(keeping: Domain) -> None:
     write(keeping, 30, 5, 30, 0)
     assert prune(keeping) == 1
     assert numbers(keeping) == [2, 3, 4]
@@ -221,9 +221,7 @@ def test_a_start_that_was_changed_is_reported(keeping: Domain) -> None:
     assert verdict(keeping).faults == [disagrees(3)]
 
 
-def test_of_a_pruning_that_was_pruned_itself_no_entry_is_asked_for(
-    keeping: Domain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_entry_about_a_pruning_may_itself_be_pruned(keeping: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     write(keeping, 30, 29, 1)
     with monkeypatch.context() as long_ago:
         long_ago.setattr(audit_cleanup, "now", lambda: now() - timedelta(days=20))

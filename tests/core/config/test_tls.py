@@ -59,7 +59,7 @@ def test_rabbitmq_is_verified_in_the_same_way(query: str, options: dict[str, Any
         ("amqp://r//", "amqp://r//"),
     ],
 )
-def test_a_database_is_where_both_libraries_look_for_it(url: str, bare: str) -> None:
+def test_both_libraries_read_the_number_of_the_database(url: str, bare: str) -> None:
     assert read_address(url).url == bare
 
 
@@ -96,7 +96,7 @@ def test_a_parameter_that_no_library_would_read_is_named_at_the_start(name: str,
         ("redis+socket:///r.sock?db=1", "db is unknown"),
     ],
 )
-def test_nor_one_of_a_broker(url: str, complaint: str) -> None:
+def test_an_unusable_url_of_a_broker_is_refused(url: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make_settings(broker_url=url)
 

@@ -37,7 +37,7 @@ def tabled(domain: Domain) -> Domain:
     return domain
 
 
-def test_a_worker_that_does_not_know_the_kind_leaves_the_task_as_it_was(domain: Domain) -> None:
+def test_a_worker_that_does_not_know_the_kind_leaves_the_task_unchanged(domain: Domain) -> None:
     task_id = domain.queued()
     for _ in range(3):
         assert domain.runs.claim(task_id, 1, "old", {"echo"}) is None
@@ -81,7 +81,7 @@ def submit(domain: Domain) -> list[str]:
     return [warning["message"] for warning in task_service.submit(domain.rt, "demo", NewTask(kind="letter")).warnings]
 
 
-def test_a_kind_that_no_running_worker_knows_is_not_taken_without_a_word(tabled: Domain) -> None:
+def test_a_submission_of_a_kind_without_a_worker_has_a_warning(tabled: Domain) -> None:
     assert submit(tabled) == [], "there never was a worker: the first is about to start"
     announce(tabled.db, "one", ["echo", "letter"], 60.0)
     announce(tabled.db, "two", ["echo"], 60.0)

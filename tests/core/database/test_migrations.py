@@ -203,7 +203,9 @@ def test_a_release_that_is_stopped_between_two_revisions_is_continued_by_the_nex
 
 
 @pytest.mark.service
-def test_a_change_of_a_table_that_is_in_use_lets_others_pass(postgres_server: PostgresServer, tmp_path: Path) -> None:
+def test_a_migration_of_a_table_in_use_does_not_block_other_transactions(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
     settings = make_settings(var_dir=tmp_path, database_url=postgres_server.create_database(), database_wait=0.5)
     database = Database(settings)
     _run(database, command.upgrade, "0016")

@@ -26,7 +26,7 @@ def _row(schema: dict[str, Any]) -> Agent:
     return Agent(kind="k", input_schema=schema)
 
 
-def test_a_card_takes_the_place_of_an_older_one_and_leaves_others(domain: Domain) -> None:
+def test_a_card_replaces_an_older_one_and_no_other(domain: Domain) -> None:
     register(domain.db, [_card(kind="a"), _card(kind="b")])
     register(domain.db, [_card({"type": "object"}, kind="b", version="2", soft_time_limit=3.0)])
     with domain.db.read() as session:

@@ -50,7 +50,7 @@ def test_a_reader_skips_nothing_during_writes_of_several_processes(domain: Domai
     assert reader.seen == domain.events()
 
 
-def test_the_same_reader_catches_numbers_that_are_taken_outside_of_the_transaction(domain: Domain) -> None:
+def test_the_reader_detects_numbers_from_outside_of_the_transaction(domain: Domain) -> None:
     """Control: with the numbers of a database sequence, a reader misses events."""
     task_id = domain.submit()
     reader = Follower(domain.db)
@@ -135,7 +135,7 @@ def test_a_fact_that_two_open_transactions_record_is_stored_once(new_postgres_do
         assert numbers(read_events(session, "demo", 0, 100)) == [1, 2, 3, 4, 5]
 
 
-def test_a_fact_stored_between_the_look_and_the_insert_gives_its_number_back(
+def test_a_fact_stored_between_check_and_insert_returns_its_number(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = domain.running()

@@ -46,7 +46,7 @@ def test_a_write_extends_the_lease(domain: Domain, write: str) -> None:
     assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
 
 
-def test_a_heartbeat_between_the_look_and_the_reaping_saves_the_run(domain: Domain) -> None:
+def test_a_heartbeat_between_check_and_report_keeps_the_run(domain: Domain) -> None:
     claim = domain.running()
     domain.lapse(claim.task_id)
     seen = domain.task(claim.task_id).lease_until

@@ -69,7 +69,7 @@ def test_a_key_used_for_something_else_is_a_conflict(domain: Domain) -> None:
     assert domain.story() == ["SUBMITTED"]
 
 
-def test_keys_of_two_instances_are_apart(domain: Domain) -> None:
+def test_equal_keys_of_two_instances_are_independent(domain: Domain) -> None:
     domain.create_instance("Other", "other")
     first = domain.submit(idempotency_key="k")
     second = domain.submit("other", idempotency_key="k")

@@ -47,7 +47,7 @@ def test_started_programs_write_json_to_any_output() -> None:
     assert [line["event"] for line in errors] == ["three"]
 
 
-def test_a_process_that_is_started_so_too_writes_each_line_once_as_one_object() -> None:
+def test_nested_processes_write_each_line_once_as_one_object() -> None:
     _, output, _ = _run(f"subprocess.run([sys.executable, '-c', {BEGIN + 'print(1); os.write(1, bytes([50, 10]))'!r}])")
     assert sorted(line["event"] for line in output) == ["1", "2"]
     assert all("event" in line for line in output)

@@ -40,7 +40,7 @@ def test_all_but_the_latest_events_go(domain: Domain) -> None:
     assert (stored(domain), head(domain).min_seq) == ([], 10)
 
 
-def test_the_log_goes_from_its_old_end_only(domain: Domain) -> None:
+def test_only_the_oldest_events_are_deleted(domain: Domain) -> None:
     for _ in range(5):
         domain.submit()
     age(domain, 10)

@@ -60,7 +60,7 @@ def test_a_task_stays_as_long_as_one_of_its_events(domain: Domain) -> None:
     assert prune(domain.rt, "demo", Policy(task_days=9)).tasks == 1
 
 
-def test_a_task_that_is_retried_stays(domain: Domain) -> None:
+def test_a_retried_task_is_not_deleted(domain: Domain) -> None:
     task_id = domain.failed()
     age(domain, 10)
     domain.ledger.retry(task_id)

@@ -66,7 +66,7 @@ def same(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("keys", ["", KEY], ids=["open", "sealed"])
 @pytest.mark.parametrize("how", ["inline", "artifact"])
-def test_outputs_results_and_inputs_come_back_as_they_were(new_domain_on: NewDomain, keys: str, how: str) -> None:
+def test_outputs_results_and_inputs_are_read_back_unchanged(new_domain_on: NewDomain, keys: str, how: str) -> None:
     domain = new_domain_on(encryption_keys=keys, inline_output_bytes=1024)
     values = VALUES if how == "inline" else [[value, "x" * 2000] for value in VALUES]
     claim = domain.claim(domain.submit(input={"given": values}), 1)

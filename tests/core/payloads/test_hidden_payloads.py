@@ -98,7 +98,7 @@ def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(domain: Domain, t
     assert submit(domain.rt, "demo", NewTask(kind="login", input=payload)).task["input"] == payload
 
 
-def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(domain: Domain, task_id: str) -> None:
+def test_a_repeated_submission_is_recognized_although_its_secrets_are_hidden(domain: Domain, task_id: str) -> None:
     first = submit(domain.rt, "demo", NewTask(kind="login", input=INPUT), idempotency_key="once")
     assert (
         submit(domain.rt, "demo", NewTask(kind="login", input=INPUT), idempotency_key="once").task["id"]

@@ -80,7 +80,7 @@ def _keep(domain: Domain, claim: Claim, entrance: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("write", ["fail", "retry_later", "fail_step"])
-def test_an_error_is_held_to_the_same_rule(domain: Domain, write: str) -> None:
+def test_an_error_is_limited_too(domain: Domain, write: str) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     story = domain.story()
@@ -95,7 +95,7 @@ def test_an_error_is_held_to_the_same_rule(domain: Domain, write: str) -> None:
     assert domain.story() == story
 
 
-def test_a_message_is_cut_wherever_it_comes_from(domain: Domain) -> None:
+def test_a_message_from_any_source_is_cut(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.heartbeat(claim, 10, "h" * 100_000)
     assert domain.task(claim.task_id).message == "h" * 2000
@@ -103,7 +103,7 @@ def test_a_message_is_cut_wherever_it_comes_from(domain: Domain) -> None:
     assert domain.events()[-1].data["message"] == "m" * 2000
 
 
-def test_an_input_is_held_to_it_at_every_entrance() -> None:
+def test_an_input_is_checked_at_every_entry_point() -> None:
     settings = make_settings(max_json_depth=10, max_json_nodes=500)
     for value, refusal in ((nested(11), InvalidInput), ([0] * 500, TooLarge), (nested(2000), InvalidInput)):
         with pytest.raises(refusal) as refused:

@@ -117,12 +117,12 @@ def test_a_card_number_that_is_a_number_becomes_null_and_other_numbers_stay() ->
     ]
 
 
-def test_keys_that_hold_secrets_are_hidden_and_stay_apart() -> None:
+def test_keys_with_secrets_are_hidden_and_stay_distinct() -> None:
     keys = ["ghp_" + char * 36 for char in "ab"]
     assert redact(dict.fromkeys(keys, 1), PATTERNS_ONLY) == {"[redacted:token]": 1, "[redacted:token] 2": 1}
 
 
-def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
+def test_the_values_of_secret_fields_are_hidden_everywhere() -> None:
     rules = RULES.with_secrets_of({"user": "joe", "login": {"password": "open sesame"}, "apiKey": "tiny"})
     assert redact({"message": "signed in with open sesame", "n": "tiny"}, rules) == {
         "message": "signed in with [redacted:secret]",
@@ -172,7 +172,7 @@ def _shape(value: Any) -> Any:
 
 @settings(deadline=None)
 @given(_JSON)
-def test_the_shape_stays_and_doing_it_twice_changes_nothing_more(value: Any) -> None:
+def test_redaction_keeps_the_shape_and_is_idempotent(value: Any) -> None:
     shown = redact(value, RULES)
     assert _shape(shown) == _shape(value)
     assert redact(shown, RULES) == shown

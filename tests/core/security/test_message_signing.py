@@ -42,7 +42,7 @@ def test_messages_that_no_process_of_ours_sent_are_dropped(how: str) -> None:
     assert make().unwrap("channel", forged) is None
 
 
-def test_without_strictness_everything_is_taken() -> None:
+def test_without_strict_delivery_nothing_is_refused() -> None:
     loose = make(strict=False)
     assert loose.wrap("channel", b"{}") == b"{}"
     assert loose.unwrap("channel", b"{}") == b"{}"

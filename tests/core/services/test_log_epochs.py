@@ -27,7 +27,7 @@ def test_the_log_continues_with_its_events_and_numbers_in_another_epoch(domain: 
     assert domain.story() == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0", "COMPLETED"]
 
 
-def test_each_renewal_is_another_one_and_other_instances_keep_theirs(domain: Domain) -> None:
+def test_each_renewal_has_a_new_epoch_and_other_instances_keep_theirs(domain: Domain) -> None:
     domain.create_instance("Other", "other")
     domain.submit("other")
     theirs = epochs(domain, "other")

@@ -64,7 +64,7 @@ def test_explicit_values_take_precedence_over_defaults(agents: Domain) -> None:
     assert outcome.task["expires_at"] is not None
 
 
-def test_no_input_is_an_empty_one(agents: Domain) -> None:
+def test_a_missing_input_is_an_empty_object(agents: Domain) -> None:
     assert _submit(agents, None, kind="anything").task["input"] == {}
 
 

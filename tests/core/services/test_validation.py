@@ -39,7 +39,7 @@ def test_a_long_key_above_a_long_list_costs_no_memory() -> None:
     assert peak < 100_000_000
 
 
-def test_lines_and_ids_come_back_as_they_are_kept() -> None:
+def test_lines_and_ids_are_returned_as_stored() -> None:
     assert check_line("  x ", "f", longest=3) == "x"
     assert check_line("", "f", longest=3, least=0) == ""
     assert check_task_id(ID.replace("0", "a").replace("4", "4").upper()) == ID.replace("0", "a")

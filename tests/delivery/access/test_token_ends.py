@@ -15,7 +15,7 @@ from tests.delivery.access.monitored_instance import MonitoredInstance
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def test_a_token_that_is_refreshed_while_its_end_is_looked_at_stays(s: MonitoredInstance) -> None:
+def test_a_token_that_is_refreshed_during_the_check_of_its_end_stays_valid(s: MonitoredInstance) -> None:
     old, new = s.page(), s.bench.tokens.read(s.page())
     s.process.connect("page", old)
     s.process.subscribe("page")

@@ -121,7 +121,7 @@ def test_one_silent_connection_is_replaced_by_one_that_receives(new_hub: Callabl
     assert wire.subscribers > subscribers
 
 
-def test_a_redis_that_is_suspended_is_away_and_its_messages_arrive_again(
+def test_a_suspended_redis_is_reported_and_messages_arrive_after_it_resumes(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)
@@ -134,7 +134,7 @@ def test_a_redis_that_is_suspended_is_away_and_its_messages_arrive_again(
     await_state(hub, "receives")
 
 
-def test_a_redis_that_pauses_its_clients_is_away_and_its_messages_arrive_again(
+def test_a_redis_that_pauses_its_clients_is_reported_and_messages_arrive_after_it_resumes(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)

@@ -22,7 +22,7 @@ WRONG = "incorrect zebra dynamo clip"
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
+def test_a_sign_in_leaves_no_secret_in_logs_and_tables(
     new_deployment: NewDeployment, mode: str, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"auth": "required", "async_mode": mode, "token_file": tmp_path / "token"}

@@ -136,7 +136,7 @@ def connections(deployment: Deployment, boss: dict[str, str]) -> list[int]:
     return matches
 
 
-def test_websockets_go_anywhere_and_come_back_anywhere(three: Deployment, nginx: Nginx, boss: dict[str, str]) -> None:
+def test_websockets_connect_and_reconnect_to_any_process(three: Deployment, nginx: Nginx, boss: dict[str, str]) -> None:
     author = Author(three)
     author.play()
     auth = client_auth(three, author.instance_id)
@@ -180,7 +180,7 @@ def test_clients_of_a_killed_process_continue_at_the_others(new_deployment: Call
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["polling", "polling and upgrade"])
-def test_polling_stays_where_it_began(three: Deployment, nginx: Nginx, upgrade: bool) -> None:
+def test_a_polling_session_stays_at_its_process(three: Deployment, nginx: Nginx, upgrade: bool) -> None:
     author = Author(three)
     with PollingRecorder(nginx.url, client_auth(three, author.instance_id), upgrade=upgrade) as client:
         client.wait_until(

@@ -38,7 +38,7 @@ def test_the_log_of_a_task_is_exactly_this(web_app: WebApp) -> None:
     assert all(set(event) == fields for event in page["items"])
 
 
-def test_an_empty_log_has_nothing_to_say(web_app: WebApp) -> None:
+def test_an_empty_log_has_no_events(web_app: WebApp) -> None:
     page = _events(web_app)
     assert (page["items"], page["head"], page["next_since"]) == ([], 0, 0)
 

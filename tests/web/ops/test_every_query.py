@@ -32,7 +32,7 @@ def _left(faults: Faults) -> Faults:
 
 
 @pytest.mark.long
-def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> None:
+def test_sqlite_uses_an_index_for_every_statement(tmp_path: Path) -> None:
     queries: Said = {}
     with open_callers_app(tmp_path, **KEEPS) as callers:
         engine: Engine = callers.rt.db.engine
@@ -43,7 +43,7 @@ def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> Non
 
 
 @pytest.mark.service
-def test_postgresql_can_find_all_that_it_is_asked_for_by_indexes(tmp_path: Path, postgres_url: str) -> None:
+def test_postgresql_has_an_index_for_every_statement(tmp_path: Path, postgres_url: str) -> None:
     queries: Said = {}
     with open_callers_app(tmp_path, database_url=postgres_url, **KEEPS) as callers:
         engine: Engine = callers.rt.db.engine

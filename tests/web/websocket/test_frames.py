@@ -111,7 +111,7 @@ def test_every_fragment_is_returned_so_that_it_can_be_counted() -> None:
     assert [reader.next() for _ in range(4)] == [(FRAGMENT, b""), (FRAGMENT, b""), (TEXT, b"abc"), None]
 
 
-def test_a_frame_that_comes_in_small_pieces_costs_no_more_for_being_large() -> None:
+def test_a_large_frame_in_small_pieces_takes_linear_time() -> None:
     """A frame of four times the size arrives in four times as many parts; no part copies what has arrived."""
 
     def read(text: bytes) -> None:

@@ -51,7 +51,7 @@ def test_the_example_refuses_a_text_without_paragraphs(example: ModuleType) -> N
         example.run(FakeContext(), example.WordCountInput(text="\n\n\n"))
 
 
-def test_the_guide_shows_the_example_as_it_is() -> None:
+def test_the_guide_contains_the_exact_example() -> None:
     guide = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
     body = SOURCE.read_text(encoding="utf-8").split("from __future__ import annotations\n", 1)[1].strip()
     assert body in guide

@@ -69,7 +69,7 @@ def test_an_address_that_cannot_be_read_is_left_out(exchange: bytes, key: bytes)
     assert method == DELIVERY + b"\0\0"
 
 
-def test_everything_else_is_as_it_came() -> None:
+def test_everything_else_is_unchanged() -> None:
     properties = pack(">H", CONTENT_TYPE | HEADERS | TIMESTAMP) + short(b"a/b")
     properties += table(short(b"x") + b"S" + pack(">I", 1) + b"y") + pack(">Q", 2**63)
     method, message = deliver(properties, b"e", "ü".encode())

@@ -33,7 +33,7 @@ def page(body: bytes, kind: str = "text/plain; charset=utf-8", **headers: str) -
     return lambda handler: handler.send(200, body, Content_Type=kind, **headers)
 
 
-def test_a_document_comes_back_as_it_is() -> None:
+def test_a_document_is_returned_unchanged() -> None:
     with serving(page("# Grüße 👋\n".encode(), "text/markdown")) as server:
         document = fetch_document(f"{server.url}/a b?q=ü&x=%20#part", settings())
     address = f"{server.url}/a b?q=ü&x=%20#part"
@@ -153,7 +153,7 @@ def test_a_chunk_of_an_impossible_size_is_read_no_further_than_a_document_may_be
 
 
 @pytest.mark.parametrize("kind", ['text/html; a="' + ";" * 20_000, "text/html" + "; charset*0=a" * 3000])
-def test_a_media_type_of_any_length_is_not_taken_apart(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_media_type_of_any_length_is_not_parsed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("email.message._parseparam", lambda _: pytest.fail("it is taken apart"))
     with pytest.raises(PermanentError, match="Content-Type has more than"):
         fetch(page(b"x", kind))

@@ -148,7 +148,7 @@ def test_a_packed_file_that_would_unpack_to_too_much_is_refused_before() -> None
     assert read_blocks(bomb) == ["x"]
 
 
-def test_a_longer_text_than_is_read_is_cut_and_said_to_be() -> None:
+def test_a_longer_text_is_cut_and_marked_as_cut() -> None:
     reading = read_text("word " * 30_000)
     assert reading.cut
     assert sum(len(block.text) for block in reading.blocks) <= 100_000

@@ -21,7 +21,7 @@ def settings(**values: Any) -> Settings:
     return make_settings(**values)
 
 
-def test_a_document_read_apart_is_read_the_same() -> None:
+def test_a_document_read_in_a_subprocess_has_the_same_text() -> None:
     assert read_in_subprocess(RST.encode(), "text/plain", "utf-8", "README", settings()) == read(RST.encode())
 
 

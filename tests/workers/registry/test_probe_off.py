@@ -34,7 +34,7 @@ def test_the_probe_is_off_with_required_authentication(values: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("values", HAS)
-def test_it_is_there_in_the_open_default_and_where_it_is_asked_for(values: dict[str, Any]) -> None:
+def test_the_probe_is_available_with_open_access_and_by_setting(values: dict[str, Any]) -> None:
     assert PROBE in catalogue.load_agents(make_settings(**values))
 
 

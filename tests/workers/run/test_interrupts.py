@@ -85,7 +85,7 @@ def test_an_interrupt_without_a_reason_changes_nothing(state: FakeState) -> None
         interrupts.call(time.sleep, 0.3)
 
 
-def test_a_reason_that_came_before_keeps_the_agent_from_starting(state: FakeState) -> None:
+def test_an_earlier_reason_to_stop_prevents_the_start_of_the_agent(state: FakeState) -> None:
     with Interrupts(state) as interrupts:
         state.forced = CANCELLED
         with pytest.raises(RunStopped):
