@@ -50,7 +50,7 @@ def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], pag
     page.get_by_text("Brief at an address", exact=True).click()
     expect(page.get_by_label("Brief", exact=True)).to_be_hidden()
     pages.send()
-    expect(pages.error_at("input.brief_url")).to_have_text("this field is required")
+    expect(pages.error_at("input.brief_url")).to_have_text("This field is required")
     page.get_by_label("Address of the brief").fill("gopher://example.com")
     with forgiving(browser[1], REFUSED):
         pages.send()
@@ -110,7 +110,7 @@ def test_a_field_that_no_form_element_fits_is_entered_as_json(pages: InstancePag
     page.get_by_label("Message", exact=True).fill("Hello")
     page.get_by_label("Data").fill("{not json")
     pages.send()
-    expect(pages.error_at("input.data")).to_contain_text("must be JSON")
+    expect(pages.error_at("input.data")).to_contain_text("Must be JSON")
     page.get_by_label("Data").fill('{"deep": [1, {"er": null}]}')
     pages.send()
     options = pages.deployment.task(pages.task_opened())["input"]

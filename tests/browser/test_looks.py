@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import re
 
+from playwright.sync_api import Locator, Page, expect
+
+from swallowtail.app.core.identity import users
 from tests.browser.page_actions import InstancePages
+from tests.browser.signed_in_users import sign_in
+from tests.harness.deployment import Deployment
+from tests.identity.bench import PASSWORD
 
 #: The WCAG contrast ratio of an element's text and its background.
 CONTRAST = """element => {
@@ -98,11 +104,58 @@ def test_adjacent_controls_align_with_and_without_hints(pages: InstancePages) ->
     pages.page.goto(f"{pages.url}/instances/{pages.instance}/schedules")
     pages.page.locator("#add-panel").evaluate("panel => { panel.open = true; }")
     pair = pages.page.locator(".pair", has=pages.page.get_by_label("Cron expression"))
-    places = pair.locator("input").evaluate_all(
+    assert_one_line(pair.locator("input"))
+
+
+def test_an_error_at_one_control_does_not_move_the_control_beside_it(pages: InstancePages) -> None:
+    pages.page.set_viewport_size({"width": 1440, "height": 900})
+    pages.page.goto(f"{pages.url}/instances/{pages.instance}/settings")
+    form = pages.page.locator("#add")
+    form.get_by_role("button", name="Add").click()
+    expect(form.locator(".field-error")).to_have_text("This field is required")
+    assert_one_line(form.locator("input, select"))
+
+
+def assert_one_line(controls: Locator) -> None:
+    """Assert that two controls begin and end at the same height."""
+    places = controls.evaluate_all(
         "all => all.map((one) => one.getBoundingClientRect()).map((box) => [box.top, box.bottom])"
     )
     assert len(places) == 2
     assert places[0] == places[1]
+
+
+def test_a_task_says_its_status_once(pages: InstancePages) -> None:
+    task_id = pages.deployment.submit(pages.instance, "echo", {"message": "x"})
+    pages.deployment.wait_for_task(task_id, "COMPLETED")
+    pages.open_task(task_id)
+    expect(pages.page.locator(".status-line")).to_have_text(re.compile(r"^\s*Completed\s+100 %\s*$"))
+    pages.open_tasks()
+    expect(pages.row(task_id).get_by_text("Completed")).to_have_count(1)
+
+
+def test_a_dialog_keeps_a_margin_on_a_small_screen(pages: InstancePages) -> None:
+    path = f"/instances/{pages.instance}/schedules"
+    name = "A long name of a schedule, so long that it needs more than one line"
+    body = {"name": name, "kind": "echo", "interval_seconds": 86_400, "input": {"message": "x"}}
+    assert pages.page.request.post(f"{pages.url}/api/v1{path}", data=body).status == 201
+    pages.page.set_viewport_size({"width": 390, "height": 800})
+    pages.page.goto(pages.url + path)
+    expect(pages.page.locator("[data-slot=timing]")).to_have_text("every day")
+    pages.page.get_by_role("button", name="Remove").first.click()
+    box = pages.page.locator("dialog").bounding_box()
+    assert box is not None
+    assert box["x"] >= 10
+    assert box["x"] + box["width"] <= 380
+
+
+def test_the_details_of_an_audit_entry_are_not_cut_off(page: Page, authenticated_deployment: Deployment) -> None:
+    users.create_user(authenticated_deployment.runtime(), "adele", PASSWORD, is_superuser=True)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{authenticated_deployment.webs[0].url}/audit")
+    sign_in(page, "adele")
+    expect(page.locator("#audit")).to_contain_text("session.open")
+    assert page.locator(".scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_a_name_from_right_to_left_is_cut_off_at_its_end(pages: InstancePages) -> None:
@@ -119,3 +172,9 @@ def test_an_error_page_ends_its_sentence_once(pages: InstancePages) -> None:
     assert response.status == 404
     assert "</h1>" in response.text()
     assert ".." not in response.text().partition("</h1>")[2].partition("</div>")[0]
+
+
+def test_the_page_of_a_malformed_address_says_that_the_address_is_wrong(pages: InstancePages) -> None:
+    response = pages.page.request.get(f"{pages.url}/tasks/nothing")
+    assert response.status == 404
+    assert "The address is not valid: task_id must be a UUID." in response.text()

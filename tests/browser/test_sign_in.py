@@ -73,10 +73,13 @@ def test_tokens_and_password_on_the_account_page(
     page.locator("#create-token").get_by_label("Name").fill("nightly <b>report</b>")
     page.get_by_role("button", name="Create token").click()
     expect(page.locator("#created-token pre")).to_contain_text("swt_")
+    expect(page.locator("#tokens strong")).to_have_text("nightly <b>report</b>")
+    expect(page.locator("#no-tokens")).to_be_hidden()
     page.reload()
     expect(page.locator("#tokens strong")).to_have_text("nightly <b>report</b>")
     page.get_by_role("button", name="Revoke").click()
     expect(page.locator("#tokens li")).to_have_count(0)
+    expect(page.locator("#no-tokens")).to_be_visible()
     page.get_by_label("Current password").fill("wrong wrong wrong")
     page.get_by_label("New password").fill("staple after staple")
     with forgiving(complaints, "403"):

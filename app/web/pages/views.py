@@ -237,7 +237,8 @@ def answer_error(error: SwallowtailError) -> Any:
 def show_error(error: SwallowtailError) -> tuple[str, int]:
     """Show an error as a page. A malformed URL is reported as not found."""
     if isinstance(error, NotFound | InvalidInput):
-        return render_template("error.html", title="Page not found", message=error.message), 404
+        reason = "the address is not valid: " if isinstance(error, InvalidInput) else ""
+        return render_template("error.html", title="Page not found", message=reason + error.message), 404
     if isinstance(error, Unauthenticated):
         return render_template("error.html", title="Sign-in required", message=error.message), 401
     if isinstance(error, Forbidden):

@@ -109,7 +109,7 @@ def delete_instance(page: Page, complaints: Complaints, pages: InstancePages) ->
     with forgiving(complaints, "422"):
         form.get_by_role("textbox").fill("not this one")
         form.get_by_role("button").click()
-        expect(form.locator("[data-field=confirm] > .field-error")).to_contain_text("must be the instance's id")
+        expect(form.locator("[data-field=confirm] > .field-error")).to_have_text("Must be the instance's id")
     assert pages.deployment.events(pages.instance) != []
     assert nothing_ran(page)
     form.get_by_role("textbox").fill(pages.instance)
@@ -176,7 +176,7 @@ def test_a_token_for_one_task_and_some_fields_is_created(
     form.get_by_label("Cancel tasks").check()
     form.get_by_label("Name", exact=True).fill("one page")
     form.get_by_role("button", name="Create token").click()
-    expect(form.locator("[data-field=task_id] > .field-error")).to_have_text("this field is required")
+    expect(form.locator("[data-field=task_id] > .field-error")).to_have_text("This field is required")
     form.get_by_label("Task id").fill(task_id)
     form.get_by_label("Lifetime").fill("1e9")
     with forgiving(complaints, "422"):

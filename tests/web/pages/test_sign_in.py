@@ -263,5 +263,6 @@ def test_the_account_page_lists_the_users_tokens(web_app: WebApp) -> None:
     proof = {"X-CSRF-Token": csrf_token_of(web_app.client.get("/account"))}
     created = web_app.client.post("/api/v1/tokens", json={"name": "<b>ci</b>"}, headers=proof).get_json()
     page = web_app.client.get("/account").text
-    assert "&lt;b&gt;ci&lt;/b&gt;" in page
+    assert r"\u003cb\u003eci\u003c/b\u003e" in page
+    assert "<b>ci" not in page
     assert created["secret"] not in page

@@ -3,11 +3,17 @@
 const timestamps = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const dates = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
 
 /** @param {string} status @returns {string} `IN_PROGRESS` as `In progress` */
 export function formatStatus(status) {
   const words = status.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** @param {{message: string, status: string}} task @returns {string} its message, unless its status says the same */
+export function formatMessage({ message, status }) {
+  return message === formatStatus(status) ? "" : message;
 }
 
 /** @param {number} percent @returns {string} */
@@ -37,6 +43,12 @@ export function formatDuration(from, to) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** @param {number} seconds @returns {string} in the largest unit that divides it: `15 minutes`, `day` */
+export function formatInterval(seconds) {
+  const [size, unit] = UNITS.find(([size]) => seconds % size === 0) ?? [1, "second"];
+  return seconds === size ? unit : `${seconds / size} ${unit}s`;
 }
 
 /** Show a timestamp in a `<time>`. @param {HTMLTimeElement} element @param {string | null} timestamp @param {boolean} [brief] */

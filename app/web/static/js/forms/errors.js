@@ -30,7 +30,7 @@ export function showProblem(form, problem) {
   const unplaced = problem.errors.length ? [] : [problem.message];
   for (const { field, message } of problem.errors) {
     const place = findPlace(form, field);
-    if (place) showAt(place, message);
+    if (place) showAt(place, beginSentence(message, field));
     else unplaced.push(message.startsWith(field) ? message : `${field}: ${message}`);
   }
   const summary = form.querySelector(".form-error");
@@ -57,6 +57,12 @@ function findPlace(form, field) {
     return place;
   }
   return null;
+}
+
+/** Return a message to show at its field: without the field's name, and with a capital letter. */
+function beginSentence(message, field) {
+  const text = message.startsWith(`${field} must `) ? message.slice(field.length + 1) : message;
+  return text.replace(/^[a-z]+(?= )/, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 }
 
 function showAt(place, message) {

@@ -1,7 +1,7 @@
 /** The account page: personal tokens and password. */
 
 import { callApi, Problem, quote } from "../server/api.js";
-import { BASE } from "../display/dom.js";
+import { BASE, cloneTemplate, readState, setText } from "../display/dom.js";
 import { handleSubmit } from "../forms/errors.js";
 
 const byId = (id) => document.getElementById(id);
@@ -11,6 +11,7 @@ async function revoke(row) {
   try {
     await callApi("DELETE", `/tokens/${quote(row.dataset.token)}`);
     row.remove();
+    showWhetherEmpty();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     byId("action-error").textContent = problem.message;
@@ -18,8 +19,24 @@ async function revoke(row) {
   }
 }
 
-for (const row of document.querySelectorAll("[data-token]")) {
-  row.querySelector("button").addEventListener("click", () => revoke(row));
+function add({ id, name, acts, instance_id: instance, expires_at: expires }) {
+  const { root, slots } = cloneTemplate("token-row");
+  root.dataset.token = id;
+  setText(slots.name, name);
+  const parts = [(acts ?? ["all your permissions"]).join(", "), instance, `expires ${expires.slice(0, 10)}`];
+  setText(slots.about, parts.filter(Boolean).join(" · "));
+  root.querySelector("button").addEventListener("click", () => revoke(root));
+  byId("tokens").prepend(root);
+  showWhetherEmpty();
+}
+
+function showWhetherEmpty() {
+  byId("no-tokens").hidden = byId("tokens").children.length > 0;
+}
+
+if (byId("tokens")) {
+  readState().reverse().forEach(add);
+  showWhetherEmpty();
 }
 
 const creation = byId("create-token");
@@ -27,7 +44,8 @@ if (creation) {
   handleSubmit(creation, async () => {
     const data = new FormData(creation);
     const body = { name: data.get("name"), ...(data.get("read") && { acts: ["instance.read"] }) };
-    const { secret } = await callApi("POST", "/tokens", { body });
+    const { secret, token } = await callApi("POST", "/tokens", { body });
+    add(token);
     byId("created-token").querySelector("pre").textContent = secret;
     byId("created-token").hidden = false;
   });

@@ -5,7 +5,7 @@ import { callApi, Problem, quote } from "../server/api.js";
 import { makeClient } from "../server/connection.js";
 import { findSlots, onNextFrame, readState, setText, cloneTemplate } from "../display/dom.js";
 import { handleSubmit } from "../forms/errors.js";
-import { showTimestamp } from "../display/format.js";
+import { formatInterval, formatTimestamp, showTimestamp } from "../display/format.js";
 
 const state = readState();
 const mayWrite = state.may.includes("schedule.write");
@@ -50,6 +50,7 @@ class ScheduleList {
     setText(slots.state, schedule.paused ? "Paused" : finished ? "Finished" : "Active");
     slots.state.dataset.status = schedule.paused ? "WAITING" : finished ? "" : "COMPLETED";
     setText(slots.name, schedule.name);
+    slots.name.title = schedule.name;
     setText(slots.timing, describe(schedule));
     setText(slots.kind, schedule.kind);
     showTimestamp(slots.next, schedule.next_slot_at);
@@ -85,8 +86,8 @@ class ScheduleList {
 
 function describe({ cron, timezone, interval_seconds: seconds, run_at: moment }) {
   if (cron) return `${cron} (${timezone})`;
-  if (seconds) return `every ${seconds} s`;
-  return `once, ${new Date(moment).toLocaleString()}`;
+  if (seconds) return `every ${formatInterval(seconds)}`;
+  return `once, ${formatTimestamp(moment)}`;
 }
 
 function readTiming(data) {

@@ -3,7 +3,7 @@
 import { callApi, Problem, quote } from "../server/api.js";
 import { makeClient } from "../server/connection.js";
 import { onNextFrame, readState, setText } from "../display/dom.js";
-import { formatPercent, formatStatus, showTimestamp } from "../display/format.js";
+import { formatMessage, formatPercent, formatStatus, showTimestamp } from "../display/format.js";
 import { StepList } from "../tasks/step_list.js";
 import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "../tasks/task_state.js";
 import { viewValue } from "../tasks/value_view.js";
@@ -97,6 +97,7 @@ class TaskPage {
     this.#drawOutcome(task);
     this.#steps.draw(task.steps);
     setText(byId("step-count"), task.steps.length || "");
+    setText(byId("no-steps"), isFinal(task) ? "No steps." : "No steps yet.");
     byId("no-steps").hidden = task.steps.length > 0;
     byId("cancel").hidden = !isCancellable(task) || !may.has("task.cancel");
     this.#drawRetry(task);
@@ -106,7 +107,7 @@ class TaskPage {
     const words = task.cancel_requested ? "Cancelling" : formatStatus(task.status);
     setText(byId("status"), words);
     byId("status").dataset.status = task.status;
-    setText(byId("message"), task.message);
+    setText(byId("message"), formatMessage(task));
     setText(byId("percent"), formatPercent(task.progress));
     byId("bar").value = task.progress;
     byId("bar").dataset.status = task.status;
@@ -131,6 +132,7 @@ class TaskPage {
     if (form.hidden || this.#shown.keys === keys) return;
     this.#shown.keys = keys;
     const select = form.elements.from_step;
+    select.closest("label").hidden = task.steps.length === 0;
     select.length = 1;
     for (const step of task.steps) select.add(new Option(`From ${step.key}`, step.key));
   }

@@ -3,7 +3,7 @@
 import { callApi, quote } from "../server/api.js";
 import { makeClient } from "../server/connection.js";
 import { BASE, onNextFrame, readState, setText, cloneTemplate } from "../display/dom.js";
-import { formatPercent, formatStatus, showTimestamp } from "../display/format.js";
+import { formatMessage, formatPercent, formatStatus, showTimestamp } from "../display/format.js";
 import { applyEvent, taskOf } from "../tasks/task_state.js";
 
 class TaskList {
@@ -138,12 +138,13 @@ function drawTask(slots, task) {
   setText(slots.status, task.cancel_requested ? "Cancelling" : formatStatus(task.status));
   slots.status.dataset.status = task.status;
   setText(slots.title, task.title);
+  slots.title.title = task.title;
   setText(slots.kind, `${task.kind} · ${task.id.slice(0, 8)}`);
   slots.bar.value = task.progress;
   slots.bar.dataset.status = task.status;
   slots.bar.setAttribute("aria-label", `Progress of ${task.title}`);
   setText(slots.percent, formatPercent(task.progress));
-  setText(slots.message, task.message);
+  setText(slots.message, formatMessage(task));
   slots.message.title = task.message;
   showTimestamp(slots.time, task.created_at, true);
 }
