@@ -23,9 +23,10 @@ Swallowtail is ready at {url}
 Demo instance: {demo}{_describe_authentication(settings)}
 
 Three things to try:
-  1. Open {url}/instances/{demo} and submit a task there.
-  2. .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input examples/brief.md --follow
-  3. Open {url}/api/docs, or a second browser window: it shows the same events.
+  1. Open {url}/instances/{demo} in two windows and submit a task: both show its events.
+  2. Submit a task on the command line:
+     .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input examples/brief.md --follow
+  3. Read the REST API: {url}/api/docs
 
 Ctrl-C stops everything.
 """

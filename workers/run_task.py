@@ -18,7 +18,7 @@ from celery import signals
 from pydantic import BaseModel, ValidationError
 
 from swallowtail.app.core.database.connection_budget import forget_pool
-from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.errors import Unavailable, explain
 from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.metrics import RUN_SECONDS
 from swallowtail.app.core.ledger.outbox import RUN_TASK
@@ -170,7 +170,7 @@ def read_input(spec: AgentSpec, document: Any) -> BaseModel | RunOutcome:
         field = "input" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
         error = {
             "code": "invalid_input",
-            "message": safe_text(f"{field}: {problem['msg']}"),
+            "message": safe_text(f"{field}: {explain(problem)}"),
             "field": safe_text(field),
         }
     except Exception as broken:  # a model may have validators that raise anything

@@ -7,10 +7,20 @@ and in the CLI. `field` names the wrong part of the input, such as `input.platfo
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 #: Seconds until a retry when a limit is reached.
 WHEN_FULL = 5.0
+#: What Pydantic's messages begin with, and how some end.
+_SUBJECT, _PARSER = re.compile(r"^(Input|String|List|Dictionary|Value) should "), ", unable to parse"
+
+
+def explain(fault: Mapping[str, Any]) -> str:
+    """Return the message of one of Pydantic's errors, to follow the name of a field: `must be a valid number`."""
+    message: str = fault["msg"].removeprefix("Value error, ").partition(_PARSER)[0]
+    return _SUBJECT.sub("must ", message, count=1)
 
 
 class SwallowtailError(Exception):

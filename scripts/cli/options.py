@@ -29,13 +29,17 @@ Instance = Annotated[
         metavar="INSTANCE", help="Id of the instance.", callback=lambda value: check_instance_id(value, "INSTANCE")
     ),
 ]
-InstanceId = Annotated[str, typer.Option("--instance", "-i", help="Id of the instance.")]
+InstanceId = Annotated[str, typer.Option("--instance", "-i", metavar="ID", help="Id of the instance.")]
 TaskId = Annotated[
     str, typer.Argument(metavar="TASK", help="Id of the task.", callback=lambda value: check_task_id(value, "TASK"))
 ]
 Input = Annotated[
     str | None,
-    typer.Option("--input", help="File with the input (.json) or the document for the agent; - reads standard input."),
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="File with the input (.json) or the document for the agent; - reads standard input.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

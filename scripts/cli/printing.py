@@ -23,6 +23,9 @@ from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary, TaskVie
 Item = TypeVar("Item", bound=Mapping[str, Any])
 
 _WIDE = 160
+_UNITS = {"d": 86_400, "h": 3600, "m": 60}
+#: Characters of a cell that stays in one line, such as an id.
+_LONGEST_UNFOLDED = 40
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -66,7 +69,7 @@ def print_list(items: Sequence[Item], as_json: bool, print_table: Callable[[Sequ
 
 def print_tasks(tasks: Iterable[TaskSummary]) -> None:
     """Print tasks as a table."""
-    rows = [(t["id"], t["status"], f"{t['progress']:g}", when(t["created_at"])[5:16], t["title"]) for t in tasks]
+    rows = [(t["id"], t["status"], str(int(t["progress"])), when(t["created_at"])[5:16], t["title"]) for t in tasks]
     _print_table(("Task", "Status", "%", "Submitted", "Title"), rows, "no tasks")
 
 
@@ -195,7 +198,7 @@ def print_task(task: TaskView, steps: Iterable[StepSummary]) -> None:
     output = console()
     output.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
     output.print(
-        f"{task['id']} · {task['kind']} · {task['progress']:g} % · {readable(task['message'])}",
+        f"{task['id']} · {task['kind']} · {int(task['progress'])} % · {readable(task['message'])}",
         highlight=False,
         markup=False,
     )
@@ -227,8 +230,19 @@ def _timing(item: ScheduleSummary) -> str:
     if item["cron"] is not None:
         return f"{item['cron']} ({item['timezone']})"
     if item["interval_seconds"] is not None:
-        return f"every {item['interval_seconds']:g} s"
+        return f"every {format_duration(item['interval_seconds'])}"
     return f"once, {when(item['run_at'])}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 task`, `2 tasks`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as options take it: `15m` for 900 seconds, `1d` for a day."""
+    size, unit = next(((size, unit) for unit, size in _UNITS.items() if seconds % size == 0), (1, "s"))
+    return f"{seconds / size:g}{unit}"
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], empty: str) -> None:
@@ -237,9 +251,10 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]
         output.print(empty, style="dim")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    # Only the last column is folded, so that ids can be copied.
+    # Ids are not folded, so that they can be copied.
     for place, column in enumerate(columns):
-        table.add_column(column, no_wrap=place < len(columns) - 1, overflow="fold")
+        is_long = max(len(row[place] or "") for row in rows) > _LONGEST_UNFOLDED
+        table.add_column(column, no_wrap=place < len(columns) - 1 and not is_long, overflow="fold")
     for row in rows:
         table.add_row(*(Text(readable(text or "")) for text in row))
     output.print(table)

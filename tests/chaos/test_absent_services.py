@@ -114,7 +114,7 @@ def test_a_run_stops_itself_when_the_database_is_locked_for_longer_than_its_leas
     instance, task_id, release = start_paused(deployment)
     with database_locked(deployment):
         # It received no message: its own clock shows that the lease is over.
-        deployment.workers[0].wait_for_log("how=abandon")
+        deployment.workers[0].wait_for_log("outcome=abandon")
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     assert release_task(deployment, task_id, release) == 2
     assert story(deployment.events(instance)) == [

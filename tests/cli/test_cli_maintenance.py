@@ -61,8 +61,8 @@ def test_an_instance_that_keeps_everything_is_pruned_only_with_options(
         (("prune", "-i", "nowhere", "--events", "1"), 6, "there is no such instance"),
         (("prune", "-i", "nowhere"), 6, "there is no such instance"),
         (("prune", "-i", "demo", "--events", "-1"), 2, "--events"),
-        (("instances", "renew-epoch"), 2, "either an instance or --all is required"),
-        (("instances", "renew-epoch", "demo", "--all"), 2, "either an instance or --all is required"),
+        (("instances", "renew-epoch"), 2, "INSTANCE or --all is required"),
+        (("instances", "renew-epoch", "demo", "--all"), 2, "INSTANCE or --all is required"),
         (("instances", "renew-epoch", "nowhere"), 6, "there is no such instance"),
     ],
 )

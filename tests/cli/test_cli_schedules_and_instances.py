@@ -48,7 +48,12 @@ def test_intervals_and_one_offs(cli: CommandLine) -> None:
     assert once.exit_code == 0
     (later, _) = cli.lines("schedule", "list", "demo")
     assert (once.stdout, later["run_at"]) == (later["id"] + "\n", "2998-12-31T23:00:00.000Z")
-    assert "every 900 s" in cli.run("schedule", "list", "demo").stdout
+    assert "every 15m" in cli.run("schedule", "list", "demo").stdout
+
+
+def test_the_id_of_a_schedule_with_a_long_name_is_printed_whole(cli: CommandLine) -> None:
+    (added,) = cli.lines("schedule", "add", "A long name " * 12, *ADD[3:], "--cron", "30 9 * * MON-FRI")
+    assert added["id"] in cli.run("schedule", "list", "demo").stdout
 
 
 @pytest.mark.parametrize(
@@ -62,10 +67,10 @@ def test_intervals_and_one_offs(cli: CommandLine) -> None:
         (["--every", "often"], 2, "--every: must be a number of seconds"),
         (["--every", "0.2"], 2, "interval_seconds must be at least 1"),
         (["--at", "tomorrow"], 2, "--at: must be a time"),
-        (["--at", "2999-01-01T00:00:00"], 2, "run_at: Input should have timezone info"),
+        (["--at", "2999-01-01T00:00:00"], 2, "run_at: must have timezone info"),
         (["--at", "2000-01-01T00:00:00Z"], 2, "run_at must lie in the future"),
-        (["--every", "5m", "--catch-up", "some"], 2, "catch_up: Input should be 'skip', 'latest' or 'all'"),
-        (["--every", "5m", "--overlap", "some"], 2, "overlap: Input should be 'allow' or 'skip'"),
+        (["--every", "5m", "--catch-up", "some"], 2, "catch_up: must be 'skip', 'latest' or 'all'"),
+        (["--every", "5m", "--overlap", "some"], 2, "overlap: must be 'allow' or 'skip'"),
         (["--every", "5m", "--set", "times=x"], 2, "input.times"),
         (["--every", "5m", "--instance", "nobody"], 6, "there is no such instance"),
     ],

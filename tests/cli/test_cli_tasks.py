@@ -51,6 +51,13 @@ def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(cli: C
     assert clash.stderr.startswith("swallowtail: Idempotency-Key: ")
 
 
+def test_an_unknown_status_names_the_option_and_the_known_ones(cli: CommandLine) -> None:
+    result = cli.run("list", "demo", "--status", "lost")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("swallowtail: --status: must be one of submitted, queued, ")
+    assert cli.run("list", "demo", "--status", "Failed").stdout == "no tasks\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -32,7 +32,7 @@ def test_a_pruned_log_is_verified_and_reports_the_pruned_entries(
         assert (result.exit_code, result.stderr.splitlines()) == (
             ExitCode.OK,
             [
-                "demo: 1 entries, complete and unchanged",
+                "demo: 1 entry, complete and unchanged",
                 "demo: the entries up to 2 were pruned",
                 "demo: entry 1, the anchor, was pruned, so that it proves nothing",
             ],

@@ -34,6 +34,8 @@ class GreetInput(BaseModel):
     def _odd(cls, names: list[str]) -> list[str]:
         if names == ["crash"]:
             raise LookupError("a validator that is broken")
+        if not names:
+            raise ValueError("at least one name is needed")
         return names
 
 
@@ -102,6 +104,11 @@ def test_input_is_checked_once_more_and_the_field_named(harness: Harness, task_i
     error = harness.events[-1].data["error"]
     assert (error["code"], error["field"]) == ("invalid_input", field)
     assert error["message"].startswith(f"{field}: ")
+
+
+def test_the_message_of_an_agents_own_validator_is_the_error_of_the_task(harness: Harness) -> None:
+    perform(harness, greet, task_input={"names": []})
+    assert harness.events[-1].data["error"]["message"] == "input.names: at least one name is needed"
 
 
 def test_a_broken_validator_fails_the_task_not_the_worker(harness: Harness) -> None:

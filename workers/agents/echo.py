@@ -28,7 +28,7 @@ class EchoInput(BaseModel):
 
 @agent(kind="echo", title="Echo", input=EchoInput, version="1")
 def run(ctx: Context, task_input: EchoInput) -> Any:
-    """Returns its input. Use it to check that submission, work and delivery fit together."""
+    """Returns its input. Use it to check that tasks are submitted, run and delivered."""
     content = ctx.step(
         "listen", listen, task_input, agent="Echo", action="listen", progress=50, message="Received the message"
     )

@@ -45,7 +45,7 @@ class OutcomeWriter:
             log.exception("outcome_not_stored")
             failure = {"code": "internal", "message": "The end of the run could not be stored"}
             status = self._rt.runs.fail(self._claim, failure)
-        log.info("run_ended", became=status, how=outcome.end.value if outcome else "complete")
+        log.info("run_ended", status=status, outcome=outcome.end.value if outcome else "complete")
         return status
 
     def write_before_kill(self, outcome: RunOutcome) -> None:

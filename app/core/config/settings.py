@@ -22,7 +22,7 @@ from swallowtail.app.core.config.locations import LocationSettings
 from swallowtail.app.core.config.operations import OperationSettings
 from swallowtail.app.core.config.privacy import PrivacySettings
 from swallowtail.app.core.config.tasks import TaskSettings
-from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.errors import SettingsError, explain
 
 #: Larger values overflow in time arithmetic or in the counters of a database.
 _LONGEST_SECONDS, _LONGEST_DAYS, _MOST = 1e9, 36_525.0, 10**15
@@ -109,7 +109,7 @@ def load_settings() -> Settings:
 def _describe(invalid: ValidationError) -> str:
     lines = []
     for error in invalid.errors(include_url=False, include_context=False, include_input=False):
-        message = error["msg"].removeprefix("Value error, ")
+        message = explain(error)
         if not error["loc"]:
             # About several settings at once; the message names them.
             lines.append(message)

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.errors import InvalidInput, explain
 
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "there is no such field"}
 
@@ -46,7 +46,10 @@ def _read_errors(invalid: ValidationError) -> list[dict[str, str]]:
     """Return the errors as `{field, message}`, with fields such as `input.platforms[0]`."""
     errors = invalid.errors(include_url=False, include_context=False, include_input=False)
     return [
-        {"field": _format_field(error["loc"]), "message": _MESSAGES.get(error["type"], error["msg"])}
+        {
+            "field": _format_field(error["loc"]),
+            "message": _MESSAGES.get(error["type"]) or explain(error),
+        }
         for error in errors
     ]
 

@@ -70,7 +70,7 @@ def put_policy(context: CallContext, instance_id: str, new: NewPolicy) -> Policy
 def check_days(value: float | None, field: str) -> float | None:
     """Return a number of days to keep something. Raises InvalidInput."""
     if value is not None and not 0 <= value <= _MOST_DAYS:
-        raise InvalidInput(f"{field} must be days, 0 (for ever) to {_MOST_DAYS:.0f}, or null", field=field)
+        raise InvalidInput(f"{field} must be a number of days from 0 (forever) to {_MOST_DAYS:.0f}", field=field)
     return value
 
 

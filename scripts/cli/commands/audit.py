@@ -19,28 +19,32 @@ from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup, ExitCode
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson, check_count
-from swallowtail.scripts.cli.printing import print_audit, print_json, print_list, print_note, readable
+from swallowtail.scripts.cli.printing import count, print_audit, print_json, print_list, print_note, readable
 from swallowtail.scripts.cli.reads import open_reads, read_pages
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Read the audit log and verify its integrity.")
 
 Instance = Annotated[
     str | None,
-    typer.Option("--instance", "-i", help="Id of the instance; without it, entries that belong to no instance."),
+    typer.Option(
+        "--instance", "-i", metavar="ID", help="Id of the instance; without it, entries that belong to no instance."
+    ),
 ]
 
 
 @commands.command("list")
 def show_entries(
     instance: Instance = None,
-    action: Annotated[str | None, typer.Option(help="Only this action, such as task.cancel.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only actions of this user, by name or id.")] = None,
-    object_id: Annotated[str | None, typer.Option("--object", help="Only actions on the object with this id.")] = None,
+    action: Annotated[str | None, typer.Option(metavar="ACTION", help="Only this action, such as task.cancel.")] = None,
+    actor: Annotated[str | None, typer.Option(metavar="USER", help="Only actions of this user, by name or id.")] = None,
+    object_id: Annotated[
+        str | None, typer.Option("--object", metavar="ID", help="Only actions on the object with this id.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only entries from this time on, such as 2030-01-31T08:00:00Z.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only entries before this time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="NUMBER", help="Maximum number of entries.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List entries of the audit log, latest first."""
@@ -62,16 +66,19 @@ def check(
     every: Annotated[
         bool, typer.Option("--all", help="Verify the logs of all instances and of the deployment.")
     ] = False,
-    after: Annotated[int, typer.Option(help="Only verify entries after this number.", callback=check_count)] = 0,
+    after: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Only verify entries after this number.", callback=check_count)
+    ] = 0,
     anchor: Annotated[
         str | None,
         typer.Option(metavar="NUMBER:HASH", help="An entry that must exist, as printed by an earlier verify."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify that no entries were changed, removed, inserted or reordered. Exits with 11 otherwise.
+    """Verify that the audit log is unchanged and complete.
 
-    Store the printed NUMBER:HASH elsewhere: passed later as --anchor, it shows whether the end of the log was removed.
+    Exits with 11 if entries were changed, removed, inserted or reordered. Store the printed NUMBER:HASH elsewhere:
+    passed later as --anchor, it shows whether the end of the log was removed.
     """
     if every and (instance is not None or after or anchor is not None):
         raise InvalidInput("--all cannot be combined with --instance, --after or --anchor", field="--all")
@@ -95,7 +102,8 @@ def _print(verdict: ChainReport, as_json: bool) -> None:
         return
     name = readable(verdict.scope) or "(no instance)"
     print(f"{verdict.number}:{verdict.hash}")
-    print_note(f"{name}: {verdict.count} entries, {'complete and unchanged' if verdict.is_whole else 'BROKEN'}")
+    state = "complete and unchanged" if verdict.is_whole else "BROKEN"
+    print_note(f"{name}: {count(verdict.count, 'entry', 'entries')}, {state}")
     for fault in verdict.faults + verdict.notes:
         print_note(f"{name}: {fault}")
 

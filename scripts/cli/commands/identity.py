@@ -26,7 +26,7 @@ from swallowtail.scripts.cli.prompts import ask_name, ask_password
 from swallowtail.scripts.cli.task_input import parse_duration
 from swallowtail.scripts.cli.token_store import delete_token, read_token, store_token
 
-token_commands = typer.Typer(cls=CommandGroup, help="List, create and revoke your personal tokens.")
+token_commands = typer.Typer(cls=CommandGroup, help="List your personal tokens; with a command, create or revoke one.")
 
 _HOUR = 3600.0
 Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 30d.")]
@@ -97,7 +97,9 @@ def create(
             help="A permission of the token, such as instance.read; may be repeated. All of yours by default.",
         ),
     ] = None,
-    instance: Annotated[str | None, typer.Option("--instance", "-i", help="Limit the token to this instance.")] = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", "-i", metavar="ID", help="Limit the token to this instance.")
+    ] = None,
     lifetime: Lifetime = None,
     as_json: AsJson = False,
 ) -> None:

@@ -20,14 +20,16 @@ from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson, Instance
-from swallowtail.scripts.cli.printing import print_json, print_note
+from swallowtail.scripts.cli.printing import count, print_json, print_note
 from swallowtail.scripts.cli.reads import open_reads
 
 policy_commands = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="Show and set retention and redaction of an instance."
 )
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; standard output by default.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; standard output by default.")
+]
 
 
 @policy_commands.command("show")
@@ -40,9 +42,15 @@ def show(instance: Instance, as_json: AsJson = False) -> None:
 @policy_commands.command("set")
 def change(
     instance: Instance,
-    event_days: Annotated[float | None, typer.Option(help="Days to keep events; 0 for ever.")] = None,
-    task_days: Annotated[float | None, typer.Option(help="Days to keep ended tasks; 0 for ever.")] = None,
-    secret_field: Annotated[list[str] | None, typer.Option(help="Field to redact; may be repeated.")] = None,
+    event_days: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="Days to keep events; 0 keeps them forever.")
+    ] = None,
+    task_days: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="Days to keep ended tasks; 0 keeps them forever.")
+    ] = None,
+    secret_field: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="Field to redact; may be repeated.")
+    ] = None,
     hide_emails: Annotated[
         bool | None, typer.Option("--hide-emails/--show-emails", help="Redact e-mail addresses.")
     ] = None,
@@ -68,7 +76,9 @@ def export(instance: Instance, output: Output = None) -> None:
 
 def remove(
     instance: Instance,
-    confirm: Annotated[str | None, typer.Option(help="The id again, as confirmation; asked for if omitted.")] = None,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="ID", help="The id again, as confirmation; asked for if omitted.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete an instance and everything in it except its audit log."""
@@ -81,7 +91,7 @@ def remove(
     if as_json:
         print_json({"instance_id": instance, **deleted})
     else:
-        print_note(f"Deleted {instance}: {deleted['tasks']} tasks, {deleted['events']} events.")
+        print_note(f"Deleted {instance}: {count(deleted['tasks'], 'task')}, {count(deleted['events'], 'event')}.")
 
 
 def artifact(

@@ -16,14 +16,16 @@ from swallowtail.app.core.services.instance_policy import check_days
 from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
 from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator, InstanceId, check_count
-from swallowtail.scripts.cli.printing import print_json, print_note
+from swallowtail.scripts.cli.printing import count, print_json, print_note
 
 
 def prune_instance(
     instance_id: InstanceId,
-    event_days: Annotated[float | None, typer.Option(min=0, help="Days to keep events.")] = None,
-    events: Annotated[int | None, typer.Option(help="Number of latest events to keep.", callback=check_count)] = None,
-    task_days: Annotated[float | None, typer.Option(min=0, help="Days to keep ended tasks.")] = None,
+    event_days: Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Days to keep events.")] = None,
+    events: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Number of latest events to keep.", callback=check_count)
+    ] = None,
+    task_days: Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Days to keep ended tasks.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     operator: AsOperator = False,
     as_json: AsJson = False,
@@ -37,7 +39,7 @@ def prune_instance(
         shape = {"instance_id": instance_id, "events": pruned.events, "tasks": pruned.tasks, "min_seq": pruned.min_seq}
         print_json({**shape, "dry_run": dry_run})
     else:
-        print(f"{pruned.events} events, {pruned.tasks} tasks")
+        print(f"{count(pruned.events, 'event')}, {count(pruned.tasks, 'task')}")
         print_note(f"{'Would be' if dry_run else 'Were'} deleted; clients can replay from event {pruned.min_seq} on.")
 
 
@@ -51,7 +53,7 @@ def renew(
 ) -> None:
     """Begin a new epoch after a database restore. Every client then loads a snapshot."""
     if (instance_id is None) != everywhere:
-        raise InvalidInput("either an instance or --all is required", field="instance_id")
+        raise InvalidInput("INSTANCE or --all is required", field="INSTANCE")
     with open_runtime_as(operator) as runtime:
         heads = (
             renew_every_epoch(runtime) if instance_id is None else [(instance_id, renew_epoch(runtime, instance_id))]

@@ -78,12 +78,14 @@ def show_tokens(instance: Instance, as_json: AsJson = False) -> None:
 def create_token(
     instance: Instance,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name that describes its purpose.")],
-    task: Annotated[str | None, typer.Option("--task", help="Limit the token to this task.")] = None,
+    task: Annotated[str | None, typer.Option("--task", metavar="ID", help="Limit the token to this task.")] = None,
     acts: Annotated[
-        list[str] | None, typer.Option("--act", help="A permission besides instance.read; may be repeated.")
+        list[str] | None,
+        typer.Option("--act", metavar="ACT", help="A permission besides instance.read; may be repeated."),
     ] = None,
     fields: Annotated[
-        list[str] | None, typer.Option("--field", help="A field that the token shows; may be repeated. All by default.")
+        list[str] | None,
+        typer.Option("--field", metavar="FIELD", help="A field that the token shows; may be repeated. All by default."),
     ] = None,
     lifetime: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 8h.")

@@ -39,15 +39,19 @@ def add(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the agent.")],
     instance: InstanceId,
     cron: Annotated[
-        str | None, typer.Option(help='Cron expression with five fields, such as "30 9 * * MON-FRI".')
+        str | None, typer.Option(metavar="CRON", help='Cron expression with five fields, such as "30 9 * * MON-FRI".')
     ] = None,
     every: Annotated[str | None, typer.Option(metavar="DURATION", help="Interval, such as 90s, 15m or 1d.")] = None,
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="Once at this time, such as 2030-01-31T08:00:00Z.")
     ] = None,
-    timezone: Annotated[str, typer.Option(help="IANA time zone of --cron.")] = "UTC",
-    catch_up: Annotated[str, typer.Option(help="Which missed slots to run: skip, latest or all.")] = "latest",
-    overlap: Annotated[str, typer.Option(help="While the previous task is running: allow or skip.")] = "allow",
+    timezone: Annotated[str, typer.Option(metavar="ZONE", help="IANA time zone of --cron.")] = "UTC",
+    catch_up: Annotated[
+        str, typer.Option(metavar="RULE", help="Which missed slots to run: skip, latest or all.")
+    ] = "latest",
+    overlap: Annotated[
+        str, typer.Option(metavar="RULE", help="While the previous task is running: allow or skip.")
+    ] = "allow",
     source: Input = None,
     values: Set = None,
     as_json: AsJson = False,
@@ -81,7 +85,7 @@ def show_schedules(instance: Instance, as_json: AsJson = False) -> None:
 @commands.command("slots")
 def show_slots(
     schedule: ScheduleId,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of slots.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="NUMBER", help="Maximum number of slots.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List a schedule's slots and their outcomes, latest first."""

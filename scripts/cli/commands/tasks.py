@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import find_card
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.views import view_agent
@@ -31,14 +32,25 @@ from swallowtail.scripts.cli.task_input import build_input, parse_duration
 SENT_WITHIN = 1.0
 
 
+def _parse_status(text: str) -> TaskStatus:
+    try:
+        return TaskStatus(text.upper())
+    except ValueError:
+        statuses = ", ".join(status.value.lower() for status in TaskStatus)
+        raise InvalidInput(f"must be one of {statuses}", field="--status") from None
+
+
 def enqueue(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the agent; `swallowtail agents` lists them.")],
     instance: InstanceId,
     source: Input = None,
     values: Set = None,
-    title: Annotated[str | None, typer.Option(help="Title; that of the agent by default.")] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Title; that of the agent by default.")] = None,
     key: Annotated[
-        str | None, typer.Option(help="Idempotency key: a repeated submission with this key returns the same task.")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Idempotency key: a repeated submission with this key returns the same task."
+        ),
     ] = None,
     expires_in: Annotated[
         str | None,
@@ -65,10 +77,11 @@ def enqueue(
 def show_tasks(
     instance: Instance,
     status: Annotated[
-        TaskStatus | None, typer.Option(case_sensitive=False, help="Only tasks with this status.")
+        TaskStatus | None,
+        typer.Option(parser=_parse_status, metavar="STATUS", help="Only tasks with this status, such as failed."),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of tasks.")] = 50,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only tasks of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="NUMBER", help="Maximum number of tasks.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List an instance's tasks, latest first."""

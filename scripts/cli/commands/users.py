@@ -21,7 +21,7 @@ from swallowtail.scripts.cli.printing import print_list, print_result, print_use
 from swallowtail.scripts.cli.prompts import ask_password
 from swallowtail.scripts.cli.reads import read_pages
 
-commands = typer.Typer(cls=CommandGroup, help="List and manage users, and set passwords.")
+commands = typer.Typer(cls=CommandGroup, help="List the users; with a command, manage users and set passwords.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
@@ -43,9 +43,9 @@ def create(
         bool, typer.Option("--superuser", help="The user may manage users and the deployment.")
     ] = False,
     issuer: Annotated[
-        str | None, typer.Option(help="URL of the identity provider that authenticates the user.")
+        str | None, typer.Option(metavar="URL", help="URL of the identity provider that authenticates the user.")
     ] = None,
-    subject: Annotated[str | None, typer.Option(help="The user's id at the identity provider.")] = None,
+    subject: Annotated[str | None, typer.Option(metavar="ID", help="The user's id at the identity provider.")] = None,
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:

@@ -22,11 +22,15 @@ from swallowtail.scripts.cli.printing import console, print_end, print_json, pri
 
 def watch(
     instance: Instance,
-    task: Annotated[str | None, typer.Option("--task", help="Only show this task, and exit when it ends.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="Only show this task, and exit when it ends.")
+    ] = None,
     since: Annotated[
         int | None,
         typer.Option(
-            help="Begin after the event with this number; 0 begins with the first event.", callback=check_count
+            metavar="NUMBER",
+            help="Begin after the event with this number; 0 begins with the first event.",
+            callback=check_count,
         ),
     ] = None,
     as_json: AsJson = False,
