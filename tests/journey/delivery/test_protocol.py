@@ -13,6 +13,9 @@ from swallowtail.app.core.tables.instances import Instance
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.journey.event_writer import Author
+from tests.journey.web_process import author as author
+from tests.journey.web_process import deployment as deployment
+from tests.journey.web_process import url as url
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 #: Small limits, and a head twice a second.

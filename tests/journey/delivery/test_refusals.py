@@ -11,6 +11,9 @@ import websocket
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder
 from tests.journey.event_writer import Author
+from tests.journey.web_process import author as author
+from tests.journey.web_process import deployment as deployment
+from tests.journey.web_process import url as url
 
 LIMITS = {"max_subscriptions": 3, "max_body_bytes": 20_000}
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"

@@ -1,4 +1,4 @@
-"""Fixtures for tests of one web process of each kind, with the settings that the module calls `LIMITS`."""
+"""Fixtures for tests of one web process of each kind; a module imports them, and calls its settings `LIMITS`."""
 
 from __future__ import annotations
 
