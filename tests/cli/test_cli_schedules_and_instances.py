@@ -68,7 +68,7 @@ def test_the_id_of_a_schedule_with_a_long_name_is_printed_whole(cli: CommandLine
         (["--every", "0.2"], 2, "interval_seconds must be at least 1"),
         (["--at", "tomorrow"], 2, "--at: must be a time"),
         (["--at", "2999-01-01T00:00:00"], 2, "run_at: must have timezone info"),
-        (["--at", "2000-01-01T00:00:00Z"], 2, "run_at must lie in the future"),
+        (["--at", "2000-01-01T00:00:00Z"], 2, "run_at must be in the future"),
         (["--every", "5m", "--catch-up", "some"], 2, "catch_up: must be 'skip', 'latest' or 'all'"),
         (["--every", "5m", "--overlap", "some"], 2, "overlap: must be 'allow' or 'skip'"),
         (["--every", "5m", "--set", "times=x"], 2, "input.times"),

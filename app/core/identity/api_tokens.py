@@ -217,7 +217,7 @@ def _check_acts(acts: Collection[str], possible: frozenset[Act]) -> frozenset[Ac
         raise InvalidInput(f"acts must be some of {', '.join(sorted(names))}", field="acts")
     allowed = frozenset(Act(act) for act in acts)
     if allowed & set(LEAST_ROLE) and Act.READ not in allowed:
-        raise InvalidInput(f"acts must have {Act.READ} among them to allow anything in an instance", field="acts")
+        raise InvalidInput(f"acts must include {Act.READ} to allow anything in an instance", field="acts")
     return allowed
 
 
@@ -237,7 +237,7 @@ def _expiry(lifetime: float | None, longest: timedelta, until: datetime | None) 
     """Return when a new token expires: at `until` at the latest. Raises InvalidInput for a longer `lifetime`."""
     if lifetime is not None and not 1 <= lifetime <= longest.total_seconds():
         most = f"{longest.total_seconds():.0f}"
-        raise InvalidInput(f"lifetime must be seconds, at least 1 and at most {most}", field="lifetime")
+        raise InvalidInput(f"lifetime must be a number of seconds, at least 1 and at most {most}", field="lifetime")
     expires = now() + (longest if lifetime is None else timedelta(seconds=lifetime))
     if until is None or expires <= until:
         return expires

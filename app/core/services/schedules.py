@@ -63,7 +63,7 @@ def add_schedule(
         row.created_at = clock(change.session, at)
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
-            raise InvalidInput("run_at must lie in the future", field="run_at")
+            raise InvalidInput("run_at must be in the future", field="run_at")
         apart = separate_schedule_input(change, context.settings, row, redacted)
         stored = change.session.merge(row)
         change.session.flush()

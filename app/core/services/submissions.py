@@ -98,5 +98,5 @@ def _find_expiry(seconds: float | None) -> datetime | None:
     if seconds is None:
         return None
     if not 0 < seconds <= _LONGEST_EXPIRY:
-        raise InvalidInput("expires_in must be seconds, more than 0 and at most a year", field="expires_in")
+        raise InvalidInput("expires_in must be a number of seconds, more than 0 and at most a year", field="expires_in")
     return now() + timedelta(seconds=seconds)

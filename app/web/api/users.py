@@ -40,7 +40,7 @@ def create_user(body: NewUser) -> Response:
     identity = None
     if body.issuer is not None or body.subject is not None:
         if body.issuer is None or body.subject is None:
-            raise InvalidInput("issuer and subject belong together", field="subject" if body.issuer else "issuer")
+            raise InvalidInput("issuer and subject must be used together", field="subject" if body.issuer else "issuer")
         identity = Identity(body.issuer, body.subject)
     view = users.create_user(act(), body.name, body.password, is_superuser=body.is_superuser, identity=identity)
     return write_json(view, 201, {"Location": f"/api/v1/users/{view['name']}"})
