@@ -6,14 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.tasks import Basis, TaskWriter
+from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.process.offload import Offload, run_here
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.passwords import Passwords
+from swallowtail.app.core.security.token_uses import TokenUses
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -32,8 +39,7 @@ class CallContext:
     caller: Caller = SYSTEM_CALLER
     #: Runs long computations with payloads.
     offload: Offload = run_here
-    #: What the latest submissions were checked against, by the kind and id of the actor, instance, and kind of task.
-    bases: dict[tuple[str, str, str, str], Basis] = field(default_factory=dict)
+    token_uses: TokenUses = field(default_factory=TokenUses)
 
     def by(self, caller: Caller) -> Self:
         """Return the same context for another caller."""
@@ -42,3 +48,13 @@ class CallContext:
     def commit(self, work: Callable[[Change], T]) -> T:
         """Run `work` in one transaction for the caller; see `UnitOfWork.commit`."""
         return self.unit.commit(work, self.caller)[0]
+
+    def store_token_uses(self, *, wait: float = 0.0) -> None:
+        """Store when tokens were last used, in one transaction; if the database is not free, a later call does."""
+        if self.token_uses.is_empty:
+            return
+        try:
+            with self.db.write(wait=wait) as session:
+                self.token_uses.store(session)
+        except (SwallowtailError, SQLAlchemyError) as fault:
+            log.info("token_uses_not_stored", reason=str(fault))

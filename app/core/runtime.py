@@ -92,7 +92,8 @@ class Runtime(CallContext):
         return Sweeper(self, self.clock, self.relay, self.lease_expiry, self.due)
 
     def close(self) -> None:
-        """Publish what is queued, and close every connection."""
+        """Store and publish what is queued, and close every connection."""
+        self.store_token_uses(wait=1.0)
         self.relay.close()
         if self.publisher is not None:
             self.publisher.close()

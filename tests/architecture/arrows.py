@@ -30,8 +30,8 @@ ARROWS = {
         "core.privacy core.process core.redis core.security core.states core.tables core.validation signals"
     ),
     "core.call_context": (
-        "core.config core.database core.ledger.event_log core.ledger.tasks core.ledger.unit_of_work core.process "
-        "core.security"
+        "core.config core.database core.errors core.ledger.event_log core.ledger.tasks core.ledger.unit_of_work "
+        "core.process core.security"
     ),
     "core.deployment_identity": "core.config core.database core.errors core.redis core.tables",
     "core.identity": (
@@ -104,7 +104,7 @@ ARROWS = {
         "web.container web.http web.limits"
     ),
     "web.api": (
-        "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.schemas "
+        "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.runtime core.schemas "
         "core.security core.services core.validation web.api.schemas web.container web.http web.request"
     ),
     "web.ops": (

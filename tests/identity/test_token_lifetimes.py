@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from sqlalchemy import event, update
+from sqlalchemy.exc import OperationalError
 
 from swallowtail.app.core.identity.api_tokens import issue_front_end, issue_personal, revoke_own
 from swallowtail.app.core.identity.sessions import close_session
 from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
+from swallowtail.app.core.security import token_uses
 from swallowtail.app.core.security.actors import OPEN, SYSTEM, Actor
 from swallowtail.app.core.security.roles import Act
+from swallowtail.app.core.security.token_uses import TokenUses
 from swallowtail.app.core.tables.auth import AccessToken, User
 from tests.harness.identity.signed_tokens import sign_token
 from tests.identity.bench import KEY, Bench
@@ -68,6 +72,7 @@ def test_when_a_personal_token_was_last_used_is_noted_once_a_minute(
     for seconds in (0, 30, 59, 60, 119, 121):
         clock.move_to(START + timedelta(seconds=seconds))
         bench.tokens.read(issued["secret"])
+        bench.rt.store_token_uses()
         noted.append(used())
     minutes = [START + timedelta(seconds=seconds) for seconds in (0, 0, 0, 60, 60, 121)]
     assert noted == minutes
@@ -118,3 +123,72 @@ def test_an_expired_token_is_recognized_and_other_texts_are_not(bench: Bench, cl
     assert [bench.tokens.is_recognized(one) for one in (token, secret, f"{secret}x")] == [True] * 3
     foreign = sign_token({"sub": "ann"}, KEY, headers={})
     assert [bench.tokens.is_recognized(one) for one in ("123", "", foreign, None, 5, "ä" * 9)] == [False] * 6
+
+
+def make_tokens(bench: Bench, count: int) -> dict[str, str]:
+    """Return secrets of new personal tokens by id."""
+    context = bench.by(bench.sign_in().actor)
+    issued = [issue_personal(context, NewToken(name=f"token {number}")) for number in range(count)]
+    return {each["token"]["id"]: each["secret"] for each in issued}
+
+
+def read_uses(bench: Bench) -> dict[str, object]:
+    """Return when the personal tokens were last used."""
+    with bench.rt.db.read() as session:
+        return {row.id: row.last_used_at for row in session.query(AccessToken).filter_by(kind="personal")}
+
+
+def test_all_uses_are_stored_in_one_transaction(bench: Bench) -> None:
+    tokens = make_tokens(bench, 3)
+    begun: list[Any] = []
+    event.listen(bench.rt.db.engine, "begin", begun.append)
+    for _ in range(2):
+        for secret in tokens.values():
+            bench.tokens.read(secret)
+    assert len(begun) == 6, "only the reads"
+    bench.rt.store_token_uses()
+    bench.rt.store_token_uses()
+    assert len(begun) == 7
+    assert read_uses(bench) == dict.fromkeys(tokens, START)
+
+
+def test_uses_wait_while_the_database_is_locked_for_writing(bench: Bench) -> None:
+    tokens = make_tokens(bench, 1)
+    bench.tokens.read(*tokens.values())
+    with bench.rt.db.write():
+        bench.rt.store_token_uses()
+    assert read_uses(bench) == dict.fromkeys(tokens)
+    bench.rt.store_token_uses()
+    assert read_uses(bench) == dict.fromkeys(tokens, START)
+
+
+def test_a_later_use_that_another_process_stored_stays(bench: Bench) -> None:
+    tokens, later = make_tokens(bench, 1), START + timedelta(seconds=1)
+    bench.tokens.read(*tokens.values())
+    with bench.rt.db.write() as session:
+        session.execute(update(AccessToken).values(last_used_at=later))
+    bench.rt.store_token_uses()
+    assert read_uses(bench) == dict.fromkeys(tokens, later)
+
+
+def test_a_failed_transaction_loses_only_the_note(bench: Bench) -> None:
+    tokens = make_tokens(bench, 1)
+
+    def fail(*_: object) -> None:
+        raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    bench.tokens.read(*tokens.values())
+    event.listen(bench.rt.db.engine, "commit", fail)
+    bench.rt.store_token_uses()
+    event.remove(bench.rt.db.engine, "commit", fail)
+    bench.tokens.read(*tokens.values())
+    bench.rt.store_token_uses()
+    assert read_uses(bench) == dict.fromkeys(tokens, START)
+
+
+def test_no_more_than_a_fixed_number_of_tokens_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_uses, "MOST", 2)
+    uses = TokenUses()
+    for token_id in "abca":
+        uses.note(token_id, START)
+    assert sorted(uses._waiting) == ["a", "b"]

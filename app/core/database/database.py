@@ -186,11 +186,12 @@ class Database:
                 yield session
                 session.flush()
                 if write:
+                    store_redactions(session, redactions)
                     _has_stored.set(True)
                 connection.commit()
                 if write:
                     self.write_fault = None
-                if redactions:
+                elif redactions:
                     _store_redactions(connection, redactions, self._queued(Backoff(0.0)), self._info)
             except DBAPIError as fault:
                 # A write in a read transaction is a programming error, and no retry helps.
@@ -254,7 +255,7 @@ def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
 def _store_redactions(
     connection: Connection, redactions: NewRedactions, queued: AbstractContextManager[None], info: Any
 ) -> None:
-    """Store the redactions that a transaction computed, after it and on its connection, without waiting for locks."""
+    """Store the redactions that a read transaction computed, on its connection, without waiting for locks."""
     try:
         with queued, begin_immediate(connection), Session(bind=connection, info=info) as session:
             store_redactions(session, redactions)

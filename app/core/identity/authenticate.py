@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import Database
-from swallowtail.app.core.errors import NotSetUp, Unauthenticated, Unavailable
+from swallowtail.app.core.errors import NotSetUp, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.ended_tokens import Reason, find_ended
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_header, secret_key, sign, verify
@@ -39,10 +40,13 @@ from swallowtail.app.core.security.token_secrets import (
 )
 from swallowtail.app.core.tables.auth import AccessToken, User
 
+#: Reads more in the transaction that authenticates an actor.
+ReadAlso = Callable[[Session, Actor], object]
+
 #: `typ` of the JWTs that are issued here, so that one kind is never accepted as the other.
 _TYPES: dict[str, Kind] = {"at+jwt": "session", "fe+jwt": "front_end"}
 _REQUIRED = ("exp", "nbf", "iat", "jti")
-#: Seconds between two updates of a token's last use.
+#: Seconds between two stored uses of a token.
 _USE_INTERVAL = 60.0
 
 _REVOKED = "this token was revoked"
@@ -56,6 +60,7 @@ class Tokens:
         """`provider` has the keys of the identity provider; by default, of the provider in the settings."""
         self.settings = settings = context.settings
         self._db: Database = context.db
+        self._uses = context.token_uses
         self._keys = SigningKeys(settings)
         if provider is None and settings.jwks_url:
             provider = ProviderKeys(settings)
@@ -89,24 +94,28 @@ class Tokens:
         """Return whether a session's secret was issued here, now or earlier. Raises Unauthenticated for other texts."""
         return is_proven(text, self._keys.by_id.values())
 
-    def read(self, token: str) -> Actor:
-        """Return the actor of a token of any kind. Raises Unauthenticated, and Unavailable if the database is down."""
+    def read(self, token: str, *, read_also: ReadAlso = lambda session, actor: None) -> Actor:
+        """Return the actor of a token of any kind, in one transaction, unless it creates a user of the provider.
+
+        `read_also` is called in it if the token's row and user are valid. Raises Unauthenticated, and Unavailable if
+        the database is down.
+        """
         try:
-            return self._read(token)
+            return self._read(token, read_also)
         except Unauthenticated as refusal:
             refusal.is_of_token = True
             raise
 
-    def _read(self, token: str) -> Actor:
+    def _read(self, token: str, read_also: ReadAlso) -> Actor:
         if not token.isascii() or len(token) > LONGEST:
             raise Unauthenticated(UNUSABLE)
         if token.startswith("swt_"):
-            return self._read_personal(token)
+            return self._read_personal(token, read_also)
         header = read_header(token)
         if header.get("alg") == "HS256":
-            return self._read_issued(token, header)
+            return self._read_issued(token, header, read_also)
         if self._provider is not None and header.get("alg") in ALGORITHMS:
-            return self._provider.read(token, header)
+            return self._provider.read(token, header, read_also)
         raise Unauthenticated(UNUSABLE)
 
     def is_recognized(self, token: object) -> bool:
@@ -121,16 +130,16 @@ class Tokens:
             return False
         return header.get("typ") in _TYPES or self._provider is not None
 
-    def read_session(self, secret: str, *, is_use: bool = True) -> Actor:
+    def read_session(
+        self, secret: str, *, read_also: ReadAlso = lambda session, actor: None, is_use: bool = True
+    ) -> Actor:
         """Return the actor of a session's secret. Raises as `read` does.
 
         A session ends when it is unused for `session_idle_hours`. `is_use`: whether this read counts as use.
         """
         session_id, secret_hash = split_secret(secret, "session")
-        actor, used_at = self._look_up("session", session_id, None, secret_hash=secret_hash)
         idle = timedelta(hours=self.settings.session_idle_hours)
-        if used_at is not None and used_at + idle <= now():
-            raise Unauthenticated(EXPIRED)
+        actor, used_at = self._look_up("session", session_id, read_also, secret_hash=secret_hash, idle=idle)
         if is_use:
             self._note_use(session_id, used_at)
         return actor
@@ -147,22 +156,22 @@ class Tokens:
         times = {"iat": moment, "nbf": moment, "exp": expires}
         return sign({**standard, **times, **claims}, key, {"typ": kind, "kid": kid})
 
-    def _read_issued(self, token: str, header: Mapping[str, Any]) -> Actor:
+    def _read_issued(self, token: str, header: Mapping[str, Any], read_also: ReadAlso) -> Actor:
         kind = _TYPES.get(str(header.get("typ")))
         key = self._keys.by_id.get(str(header.get("kid"))) if self._keys.is_set else None
         if kind is None or key is None:
             raise Unauthenticated(UNUSABLE)
         claims, expires = verify(token, secret_key(key), "HS256", self._expected)
         if kind == "front_end":
-            return self._look_up(kind, str(claims["jti"]), expires)[0]
-        actor, _ = self._look_up(kind, str(claims.get("sid")), expires, generation=claims.get("gen", -1))
+            return self._look_up(kind, str(claims["jti"]), read_also, expires)[0]
+        actor, _ = self._look_up(kind, str(claims.get("sid")), read_also, expires, generation=claims.get("gen", -1))
         if actor.user_id != claims.get("sub"):
             raise Unauthenticated(UNUSABLE)
         return actor
 
-    def _read_personal(self, text: str) -> Actor:
+    def _read_personal(self, text: str, read_also: ReadAlso) -> Actor:
         token_id, secret_hash = split_secret(text, "personal")
-        actor, used_at = self._look_up("personal", token_id, None, secret_hash=secret_hash)
+        actor, used_at = self._look_up("personal", token_id, read_also, secret_hash=secret_hash)
         self._note_use(token_id, used_at)
         return actor
 
@@ -170,41 +179,35 @@ class Tokens:
         self,
         kind: Kind,
         token_id: str,
-        expires: datetime | None,
+        read_also: ReadAlso,
+        expires: datetime | None = None,
         *,
         secret_hash: str | None = None,
         generation: int | None = None,
+        idle: timedelta | None = None,
     ) -> tuple[Actor, datetime | None]:
         """Return the actor of a token's row after checking the row, and when the token was last used."""
         query = select(AccessToken, User).outerjoin(User, User.id == AccessToken.user_id)
         with self._db.read() as session:
             row = session.execute(query.where(AccessToken.id == token_id, AccessToken.kind == kind)).one_or_none()
-        if row is None:
-            raise Unauthenticated(UNUSABLE)
-        token, user = row
-        if secret_hash is not None and not hmac.compare_digest(token.secret_hash or "", secret_hash):
-            raise Unauthenticated(UNUSABLE)
-        if generation is not None and (user is None or user.generation != generation):
-            raise _ended(token, _REVOKED)
-        _check_row(token, user)
-        expires = min(filter(None, (expires, token.expires_at)), default=None)
-        return _token_actor(token, user, expires), token.last_used_at
+            if row is None:
+                raise Unauthenticated(UNUSABLE)
+            token, user = row
+            if secret_hash is not None and not hmac.compare_digest(token.secret_hash or "", secret_hash):
+                raise Unauthenticated(UNUSABLE)
+            if generation is not None and (user is None or user.generation != generation):
+                raise _ended(token, _REVOKED)
+            _check_row(token, user)
+            if idle is not None and token.last_used_at is not None and token.last_used_at + idle <= now():
+                raise Unauthenticated(EXPIRED)
+            actor = _token_actor(token, user, min(filter(None, (expires, token.expires_at)), default=None))
+            read_also(session, actor)
+        return actor, token.last_used_at
 
     def _note_use(self, token_id: str, used_at: datetime | None) -> None:
         moment = now()
-        if used_at is not None and (moment - used_at).total_seconds() < _USE_INTERVAL:
-            return
-        try:
-            # Without waiting: if the database is locked, the next use updates it.
-            with self._db.write(wait=0) as session:
-                session.execute(
-                    update(AccessToken)
-                    .where(AccessToken.id == token_id)
-                    .values(last_used_at=moment)
-                    .execution_options(synchronize_session=False)
-                )
-        except Unavailable:
-            return
+        if used_at is None or (moment - used_at).total_seconds() >= _USE_INTERVAL:
+            self._uses.note(token_id, moment)
 
 
 def _token_actor(token: AccessToken, user: User | None, expires: datetime | None) -> Actor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
@@ -15,6 +17,7 @@ from swallowtail.app.core.identity.jwks import ProviderKeys
 from swallowtail.app.core.identity.users import Identity, find_or_create_user, user_actor
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.token_secrets import UNUSABLE
+from swallowtail.app.core.tables.auth import User
 
 _TYPES = ("JWT", "AT+JWT", "APPLICATION/AT+JWT")
 _TOO_LONG = "this token is valid for longer than is accepted here (SWALLOWTAIL_JWT_MAX_HOURS)"
@@ -29,8 +32,11 @@ class ProviderTokens:
         self._keys = keys
         self._expected = Expected(settings.jwt_issuer, settings.jwt_audience, ("exp", "sub"), settings.jwt_leeway)
 
-    def read(self, token: str, header: Mapping[str, Any]) -> Actor:
-        """Return the actor of a token. Raises Unauthenticated, and Unavailable if the keys cannot be read."""
+    def read(self, token: str, header: Mapping[str, Any], read_also: Callable[[Session, Actor], object]) -> Actor:
+        """Return the actor of a token. Raises Unauthenticated, and Unavailable if the keys cannot be read.
+
+        `read_also` is called in the transaction that finds the user.
+        """
         kid, algorithm = header.get("kid"), str(header["alg"])
         if not isinstance(kid, str) or str(header.get("typ", "JWT")).upper() not in _TYPES:
             raise Unauthenticated(UNUSABLE)
@@ -40,7 +46,11 @@ class ProviderTokens:
         claims, expires = verify(token, key, algorithm, self._expected)
         expires = _limit_lifetime(claims, expires, self._settings)
         identity = Identity.of_claims(self._settings.jwt_issuer, claims)
-        user = find_or_create_user(self._context, identity, provision=self._settings.jwt_provision)
+
+        def read(session: Session, user: User) -> None:
+            read_also(session, user_actor(user, expires_at=expires))
+
+        user = find_or_create_user(self._context, identity, read, provision=self._settings.jwt_provision)
         if user is None or user.disabled_at is not None:
             raise Unauthenticated(UNUSABLE)
         return user_actor(user, expires_at=expires)

@@ -148,13 +148,24 @@ def set_superuser(context: CallContext, name: str, *, is_superuser: bool) -> Use
     return _change_user(context, name, promote_or_demote)
 
 
-def find_or_create_user(context: CallContext, identity: Identity, *, provision: bool) -> User | None:
-    """Return the user of an identity. `provision`: create one, with the preferred name unless it is taken."""
+def find_or_create_user(
+    context: CallContext,
+    identity: Identity,
+    read_also: Callable[[Session, User], object] = lambda session, user: None,
+    *,
+    provision: bool,
+) -> User | None:
+    """Return the user of an identity. `provision`: create one, with the preferred name unless it is taken.
+
+    `read_also` is called in the transaction that finds the user.
+    """
     if not 0 < len(identity.subject) <= _LONGEST_SUBJECT or identity.subject != clean(identity.subject):
         return None
     same = (User.issuer == identity.issuer, User.subject == identity.subject)
     with context.db.read() as session:
         user = session.scalars(select(User).where(*same)).one_or_none()
+        if user is not None:
+            read_also(session, user)
     if user is not None or not provision:
         return user
     preferred = (identity.preferred_name or "").strip().lower()

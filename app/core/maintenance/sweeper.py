@@ -90,6 +90,7 @@ class Sweeper:
         try:
             self._presence.register()
             self.run_once() if self._sweeps.is_due else self._send_due()
+            self._context.store_token_uses()
         except Exception as fault:
             SWEEPS.labels("away" if isinstance(fault, SwallowtailError) else "failed").inc()
             raise

@@ -84,7 +84,7 @@ def _show(value: Any, rules: Rules, find: Callable[[], Any]) -> tuple[Any, Any]:
 
 
 def note_redaction(session: Session, model: type[Base], row_id: str, column: str, redaction: Any) -> None:
-    """Schedule a redaction to be stored after the transaction of this session."""
+    """Schedule a redaction to be stored at the end of this session's transaction, or after one that only reads."""
     redactions: NewRedactions = session.info.setdefault(NEW_REDACTIONS, {})
     redactions[model, row_id, column] = redaction
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_kind_warning
-from swallowtail.app.core.errors import NotFound, SwallowtailError
+from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
@@ -28,9 +28,6 @@ from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.submissions import check_against, read_basis
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
-
-#: Most bases of submissions that a process remembers.
-_MOST_BASES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,12 @@ def submit(
     *,
     idempotency_key: str | None = None,
     submitted_by: str = "api",
+    basis: Basis | None = None,
 ) -> ActionResult:
     """Store a task and its outbox entry. The same `idempotency_key` again returns the first task.
 
     A kind that no running worker knows is accepted with a warning, since such a worker may be about to start.
+    `basis` is what `find_basis` returned, if the caller has read it.
 
     Raises:
         InvalidInput, TooLarge: see `check_submission`.
@@ -63,22 +62,21 @@ def submit(
     """
     instance_id, task_id = check_instance_id(instance_id), str(uuid.uuid4())
 
-    key = (context.caller.actor.kind, context.caller.actor.id, instance_id, new.kind)
-
     def check(basis: Basis) -> CheckedTask:
         return check_against(
             basis, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by
         )
 
-    early = None if looks_small(new.input) else _check_early(context, key, check)
+    if basis is None and not looks_small(new.input):
+        with context.db.read() as session:
+            basis = find_basis(session, context, instance_id, new.kind, new.input)
+    # Before the transaction, which blocks others.
+    early = None if basis is None else check(basis)
 
     def work(change: Change) -> tuple[Task, bool]:
         change.require(Act.SUBMIT, instance_id)
-        basis = read_basis(change.session, context, instance_id, new.kind)
-        checked = early[1] if early and early[0] == basis else check(basis)
-        if len(context.bases) >= _MOST_BASES:
-            context.bases.clear()
-        context.bases[key] = basis
+        present = read_basis(change.session, context, instance_id, new.kind)
+        checked = early if early is not None and present == basis else check(present)
         return context.ledger.add_task(change, replace(checked, id=task_id))
 
     outcome = _act(context, work)
@@ -86,23 +84,15 @@ def submit(
     return outcome
 
 
-def _check_early(
-    context: CallContext, key: tuple[str, str, str, str], check: Callable[[Basis], CheckedTask]
-) -> tuple[Basis, CheckedTask]:
-    """Check a large input before the transaction, which blocks others.
+def find_basis(session: Session, context: CallContext, instance_id: str, kind: Any, payload: Any) -> Basis | None:
+    """Return what a submission is checked against before its transaction; None for a small input, checked in it.
 
-    It is checked against the basis of the caller's last such submission, or one that another transaction reads.
+    Raises InvalidInput if there is no such agent, and as `require` does.
     """
-    basis = context.bases.get(key)
-    if basis is not None:
-        # An error counts only if it still applies and the caller still has the permission.
-        with suppress(SwallowtailError):
-            return basis, check(basis)
-    _, _, instance_id, kind = key
-    with context.db.read() as session:
-        require(session, context.caller.actor, Act.SUBMIT, instance_id)
-        basis = read_basis(session, context, instance_id, kind)
-    return basis, check(basis)
+    if looks_small(payload):
+        return None
+    require(session, context.caller.actor, Act.SUBMIT, check_instance_id(instance_id))
+    return read_basis(session, context, instance_id, kind)
 
 
 def cancel(context: CallContext, task_id: str) -> ActionResult:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from apiflask import APIBlueprint
-from flask import Response
+from typing import Any
 
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import NewTask, StepView, TaskView
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
@@ -13,9 +16,9 @@ from swallowtail.app.core.validation import check_instance_id, check_line, check
 from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import Retry, SubmissionHeaders, TaskQuery
 from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage, response
-from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.current_caller import act, get_read, read_with_caller
 from swallowtail.app.web.request.json_body import write_json
-from swallowtail.app.web.request.permission_order import permission_first
+from swallowtail.app.web.request.permission_order import leave_to_service, permission_first
 
 _TAG = {"name": "Tasks", "description": "Pieces of work, and their steps."}
 
@@ -50,9 +53,17 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
     The task is stored before the response is sent, and runs even if this server, Redis or a worker fails. Send an
     `Idempotency-Key` to repeat the request safely after a lost response.
     """
-    outcome = task_service.submit(act(), instance_id, body, idempotency_key=headers.idempotency_key)
+    leave_to_service()
+    context, key = act(), headers.idempotency_key
+    outcome = task_service.submit(context, instance_id, body, idempotency_key=key, basis=get_read())
     location = {"Location": f"/api/v1/tasks/{outcome.task['id']}"}
     return _write_outcome(outcome, 201 if outcome.created else 200, location)
+
+
+@read_with_caller("tasks.submit_task")
+def _read_basis(session: Any, runtime: Runtime, body: dict[str, Any]) -> Any:
+    instance_id = (request.view_args or {})["instance_id"]
+    return task_service.find_basis(session, runtime, instance_id, body.get("kind"), body.get("input"))
 
 
 @bp.get("/tasks/<task_id>")

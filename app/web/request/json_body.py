@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from flask import Request, Response, request
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError
@@ -28,11 +28,18 @@ class InvalidJson(SwallowtailError):
 class ApiRequest(Request):
     """A request whose `get_json` checks media type, size, syntax, depth, numbers and control characters."""
 
+    _value: Any = None
+
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """Return the body, or an empty object if there is none. The arguments are Flask's and have no effect.
 
         Raises InvalidJson, InvalidInput, TooLarge, or HTTPException with 411, 413 or 415.
         """
+        if self._value is None:
+            self._value = self._parse()
+        return self._value
+
+    def _parse(self) -> Any:
         body = self.get_data()
         if not body:
             self._refuse_unreadable()
@@ -50,6 +57,15 @@ class ApiRequest(Request):
         # Under a server that does not mark the end of the body, a chunked body looks empty.
         if "chunked" in self.headers.get("Transfer-Encoding", "") and "wsgi.input_terminated" not in self.environ:
             raise LengthRequired("send the body with a Content-Length")
+
+
+def peek_json() -> dict[str, Any] | None:
+    """Return the body of the current request before its view reads it; None if the view will refuse it."""
+    try:
+        body: dict[str, Any] = request.get_json()
+    except (SwallowtailError, HTTPException):
+        return None
+    return body
 
 
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")

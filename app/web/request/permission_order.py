@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import Flask, request
+from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 
 from swallowtail.app.core.errors import InvalidInput, TooLarge
@@ -51,9 +51,14 @@ def permission_first(act: Act) -> Callable[[View], View]:
     return decorate
 
 
+def leave_to_service() -> None:
+    """Open no transaction for a check if the rest of the view fails: its service checks the permission first."""
+    g.is_left_to_service = True
+
+
 def _check(act: Act) -> None:
     actor, arguments = get_caller().actor, request.view_args or {}
-    if actor.is_trusted:
+    if actor.is_trusted or "is_left_to_service" in g:
         return
     with get_runtime().db.read() as session:
         if "task_id" in arguments:

@@ -12,6 +12,7 @@ from datetime import datetime
 from flask import Response, g, request
 
 from swallowtail.app.core.errors import Unauthenticated
+from swallowtail.app.core.identity.authenticate import ReadAlso
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.container import get_container
 from swallowtail.app.web.http.cors import is_same_origin
@@ -21,13 +22,14 @@ _SESSION, _VISIT = "swallowtail_session", "swallowtail_visit"
 _AUTOMATIC = frozenset({"login.issue_token"})
 
 
-def identify() -> Actor | None:
-    """Return the user of the session cookie in the current request; None without a valid one."""
+def identify(read_also: ReadAlso) -> Actor | None:
+    """Return the user of the session cookie in the current request; None without a valid one. See `Tokens.read`."""
     secret, origin = read_session(), request.headers.get("Origin")
     if secret is None or (origin and not is_same_origin(origin, request.environ)):
         return None
     try:
-        actor = get_container().tokens.read_session(secret, is_use=request.endpoint not in _AUTOMATIC)
+        is_use = request.endpoint not in _AUTOMATIC
+        actor = get_container().tokens.read_session(secret, read_also=read_also, is_use=is_use)
     except Unauthenticated:
         return None
     g.by_cookie = True

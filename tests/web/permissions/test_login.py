@@ -213,6 +213,7 @@ def test_a_personal_token_is_shown_once_used_and_revoked(web_app: WebApp) -> Non
         web_app.post("/instances/mine/tasks", {"kind": "brief", "input": {"text": "a"}}, **script), 403, "forbidden"
     )
     expect_problem(web_app.post("/tokens", {"name": "more"}, **script), 403, "forbidden")
+    web_app.rt.store_token_uses()
     (listed,) = expect_json(web_app.get("/tokens", **me))["items"]
     assert listed | {"last_used_at": None} == created["token"]
     assert listed["last_used_at"] is not None
