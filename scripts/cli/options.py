@@ -42,13 +42,11 @@ Input = Annotated[
     ),
 ]
 Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be repeated."),
+    list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be repeated.")
 ]
 AsOperator = Annotated[
     bool,
     typer.Option(
-        "--as-operator",
-        help="Act as the operator of the deployment, without signing in; the audit log records it.",
+        "--as-operator", help="Act as the operator of the deployment, without signing in; the audit log records it."
     ),
 ]

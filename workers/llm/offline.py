@@ -11,13 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Tone
-from swallowtail.workers.llm.wording import (
-    cut,
-    join_without_hashtags,
-    mentions,
-    remove_exclamation_marks,
-    without_emoji,
-)
+from swallowtail.workers.llm.wording import cut, drop_hashtags, mentions, remove_exclamation_marks, without_emoji
 
 #: A quotation cut shorter than this, in the platform's count, is not used.
 SHORTEST_QUOTE = 40
@@ -167,7 +161,7 @@ def _usable_hashtags(request: DraftRequest) -> tuple[str, ...]:
 
 def _title(request: DraftRequest) -> str:
     """Return the title in its tone, in at most half of the post; empty if it contains a banned word."""
-    title = cut(join_without_hashtags(request.title), request.platform.limit // 2, request.platform.measure)
+    title = cut(drop_hashtags(request.title), request.platform.limit // 2, request.platform.measure)
     if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
         return ""
     if any(piece in title for piece in _subjects(request, "markup")):
@@ -188,7 +182,7 @@ def _opener(request: DraftRequest) -> str:
 
 def _apply_findings(request: DraftRequest, text: str) -> str:
     """Return `text` without what the Editor rejected and without hashtags of its own."""
-    text = join_without_hashtags(text)
+    text = drop_hashtags(text)
     if _subjects(request, "exclamation_marks"):
         text = remove_exclamation_marks(text)
     if _subjects(request, "emoji"):

@@ -33,7 +33,7 @@ _WORDS = re.compile(rf" ?(?:[{UNSPACED}]|[^ {UNSPACED}]+)| ")
 _JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 
 
-def join_without_hashtags(text: str) -> str:
+def drop_hashtags(text: str) -> str:
     """Return `text` on one line with hashtags as plain words, since hashtags in a post are counted."""
     return " ".join(HASHTAG.sub(r"\1", text).split())
 

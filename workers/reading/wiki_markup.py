@@ -25,10 +25,7 @@ _ORG_LINES = re.compile(
 )
 #: Delimiters of code blocks, tables and the like; the second group ends a block.
 _ASCIIDOC_BLOCKS = {r"-{4,}$": "{}", r"\.{4,}$": "{}", r"\+{4,}$": "{}", r"/{4,}$": "{}", "```": "```"}
-_ORG_BLOCKS = {
-    r"\s*#\+begin_(?:src|example|export|comment)\b": "#+end_",
-    r"\s*:(?:PROPERTIES|LOGBOOK):": ":end:",
-}
+_ORG_BLOCKS = {r"\s*#\+begin_(?:src|example|export|comment)\b": "#+end_", r"\s*:(?:PROPERTIES|LOGBOOK):": ":end:"}
 _ASCIIDOC: Rules = _rules(
     (r"^= (.+)$", r"# \1"),
     (r"^(={2,6}) (.+)$", r"## \2"),

@@ -91,11 +91,7 @@ def redact_message(message: str, rules: Rules) -> str:
 
 def record_status(change: Change, task: Task, before: TaskStatus | None, redacted_result: Any = None) -> None:
     """Record the move of `task` from `before` to its present status; `redacted_result` is a stored redaction."""
-    data = {
-        **_update(change, task),
-        "status": task.status,
-        "previous_status": None if before is None else before.value,
-    }
+    data = {**_update(change, task), "status": task.status, "previous_status": None if before is None else before.value}
     if before is None:
         # A client can show the new task without another request.
         title = redact_text(task.title, rules_of(change.session, task))

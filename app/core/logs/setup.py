@@ -73,11 +73,8 @@ class _StdoutHandler(logging.StreamHandler[TextIO]):
 
 def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
     # Exceptions become text before redaction. Rich tracebacks would print local variables.
-    first: list[Processor] = [
-        _drop_internals,
-        structlog.processors.format_exc_info,
-        LogRedactor(Policies(settings).general),
-    ]
+    redactor = LogRedactor(Policies(settings).general)
+    first: list[Processor] = [_drop_internals, structlog.processors.format_exc_info, redactor]
     if settings.log_format == "json":
         return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback

@@ -14,16 +14,7 @@ from typing import Any
 from swallowtail.app.core.events import limit_depth, to_json
 from swallowtail.app.core.privacy import secret_patterns
 from swallowtail.app.core.privacy.redaction_rules import HIDDEN, PATTERNS_ONLY, SHORTEST_VALUE, Rules, normal
-from swallowtail.app.core.privacy.secret_patterns import (
-    EMAIL,
-    PATTERNS,
-    Pattern,
-    SecretSpan,
-    find,
-    fold,
-    is_card,
-    merge,
-)
+from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Pattern, SecretSpan, find, fold, merge
 
 #: A text without these contains no card number.
 _EIGHT_DIGITS = re.compile("[0-9]{4}[ -]?[0-9]{4}")
@@ -134,7 +125,7 @@ class _ApplicableRules:
 
 def _is_card_number(number: int) -> bool:
     text = str(number)
-    return is_card(text) and bool(find_spans(text, PATTERNS_ONLY))
+    return secret_patterns.is_card(text) and bool(find_spans(text, PATTERNS_ONLY))
 
 
 def redact_text(text: str, rules: Rules = PATTERNS_ONLY) -> str:

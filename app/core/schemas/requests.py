@@ -46,10 +46,7 @@ def _read_errors(invalid: ValidationError) -> list[dict[str, str]]:
     """Return the errors as `{field, message}`, with fields such as `input.platforms[0]`."""
     errors = invalid.errors(include_url=False, include_context=False, include_input=False)
     return [
-        {
-            "field": _format_field(error["loc"]),
-            "message": _MESSAGES.get(error["type"]) or explain(error),
-        }
+        {"field": _format_field(error["loc"]), "message": _MESSAGES.get(error["type"]) or explain(error)}
         for error in errors
     ]
 

@@ -30,10 +30,7 @@ class User(Base):
     generation: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (
-        UniqueConstraint("issuer", "subject"),
-        Index("ix_user_account_superuser", "is_superuser", "id"),
-    )
+    __table_args__ = (UniqueConstraint("issuer", "subject"), Index("ix_user_account_superuser", "is_superuser", "id"))
 
 
 class Membership(Base):

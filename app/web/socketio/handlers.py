@@ -38,11 +38,7 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_MS = 1000
 #: Reasons of python-socketio for a client that left the namespace, or was disconnected from it: its connection stays.
 _STAYS_CONNECTED = (Server.reason.CLIENT_DISCONNECT, Server.reason.SERVER_DISCONNECT)
-_ENDS = {
-    "expired": "your token has expired",
-    "revoked": "your token was revoked",
-    "disabled": "your token was revoked",
-}
+_ENDS = {"expired": "your token has expired", "revoked": "your token was revoked", "disabled": "your token was revoked"}
 #: The kind of object that an event names.
 _KINDS = {"subscribe_instance": "instance", "subscribe_task": "task"}
 

@@ -59,10 +59,7 @@ def change(
     """Replace the policy of an instance. Omitted options take the default of the deployment."""
     with open_runtime() as runtime:
         policy = NewPolicy(
-            event_days=event_days,
-            task_days=task_days,
-            secret_fields=secret_field or None,
-            hide_emails=hide_emails,
+            event_days=event_days, task_days=task_days, secret_fields=secret_field or None, hide_emails=hide_emails
         )
         _print(put_policy(runtime, instance, policy), as_json)
 

@@ -10,13 +10,7 @@ from swallowtail.app.core.services.instances import create_instance
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson
-from swallowtail.scripts.cli.printing import (
-    print_agent,
-    print_agents,
-    print_instances,
-    print_list,
-    print_result,
-)
+from swallowtail.scripts.cli.printing import print_agent, print_agents, print_instances, print_list, print_result
 from swallowtail.scripts.cli.reads import open_reads, read_pages
 
 commands = typer.Typer(cls=CommandGroup, help="List the instances; with a command, create, export or delete one.")

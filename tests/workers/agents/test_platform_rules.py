@@ -16,7 +16,7 @@ from swallowtail.workers.agents.campaign.platforms import (
     count_x,
 )
 from swallowtail.workers.llm.provider import Tone
-from swallowtail.workers.llm.wording import cut, hashtags, join_without_hashtags, mentions
+from swallowtail.workers.llm.wording import cut, drop_hashtags, hashtags, mentions
 from swallowtail.workers.run.outcomes import PermanentError
 from tests.workers.agents.briefs import EVERYWHERE, campaign
 
@@ -143,7 +143,7 @@ def test_hashtags_are_seen_as_the_platforms_see_them(text: str, tags: list[str])
 
 @given(text=st.text(max_size=200))
 def test_bare_text_has_no_hashtags(text: str) -> None:
-    assert hashtags(join_without_hashtags(text)) == []
+    assert hashtags(drop_hashtags(text)) == []
 
 
 @given(text=st.text(max_size=120), limit=st.integers(0, 80))

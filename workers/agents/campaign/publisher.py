@@ -9,10 +9,7 @@ from swallowtail.workers.llm.prompts import LANGUAGES
 
 
 def package(
-    plan: dict[str, Any],
-    source: dict[str, Any],
-    research: dict[str, Any],
-    posts: list[dict[str, Any]],
+    plan: dict[str, Any], source: dict[str, Any], research: dict[str, Any], posts: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return the campaign as JSON, with the same as Markdown under `markdown`.
 
