@@ -41,7 +41,7 @@ from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
-from swallowtail.workers.run.outcomes import End, RunOutcome, RunStopped
+from swallowtail.workers.run.outcomes import OutcomeKind, RunOutcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.runtime.thread_context import inherit_context
@@ -129,7 +129,7 @@ def run_agent(
     if spec is None:
         waited = f"none that does took it within {rt.settings.kind_patience:g} s"
         message = f"This worker has no agent of kind {claim.kind!r}, and {waited}"
-        return None, RunOutcome(End.FAIL, {"code": "unknown_kind", "message": message})
+        return None, RunOutcome(OutcomeKind.FAIL, {"code": "unknown_kind", "message": message})
     task_input = read_input(spec, claim.input)
     if isinstance(task_input, RunOutcome):
         return None, task_input
@@ -175,4 +175,4 @@ def read_input(spec: AgentSpec, document: Any) -> BaseModel | RunOutcome:
         }
     except Exception as broken:  # a model may have validators that raise anything
         error = describe(broken, code="invalid_input")
-    return RunOutcome(End.FAIL, error)
+    return RunOutcome(OutcomeKind.FAIL, error)

@@ -48,7 +48,7 @@ def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
     return settings.model_copy(update={**names, "deployment": identity})
 
 
-class Presence:
+class DeploymentRegistration:
     """Registers this process and its database in Redis, and detects other databases under the same names."""
 
     def __init__(self, settings: Settings, db: Database) -> None:
@@ -71,7 +71,7 @@ class Presence:
                 client.expire(self._key, int(_EXPIRES_AFTER * 10))
                 registered: dict[bytes, bytes] = client.hgetall(self._key)
         except (redis.RedisError, OSError) as fault:
-            log.debug("presence_not_registered", reason=str(fault))
+            log.debug("deployment_not_registered", reason=str(fault))
             return
         others = sorted(place.decode() for place, moment in registered.items() if self._is_other(place, moment))
         if others and not self._is_reported:

@@ -127,7 +127,7 @@ def test_deleting_needs_the_id_as_confirmation_and_reports_the_counts(cli: Comma
     cli.complete(cli.submit())
     result = cli.run("instances", "delete", "demo", "--confirm", "demo")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("Deleted demo: 1 tasks, ")
+    assert result.stderr.startswith("Deleted demo: 1 task, ")
     assert cli.run("list", "demo").exit_code == 6
     assert cli.run("instances", "delete", "demo", "--confirm", "demo").exit_code == 6
     cli.lines("instances", "create", "Demo", "--id", "demo")

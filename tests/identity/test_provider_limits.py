@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
-from swallowtail.app.core.identity.oidc import Attempt, SignInProvider
+from swallowtail.app.core.identity.oidc import SignInAttempt, SignInProvider
 from tests.harness.settings import make_settings
 from tests.identity.bench import Provider
 from tests.identity.conftest import NewBench
@@ -118,9 +118,9 @@ def test_a_provider_with_oversized_or_invalid_responses_is_unavailable(
     reply["headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
     provider = SignInProvider(make_settings(oidc_client_id="us", oidc_issuer=issuer))
     with pytest.raises(Unavailable):
-        provider.write_address(Attempt.begin("http://localhost/back"))
+        provider.write_address(SignInAttempt.begin("http://localhost/back"))
     reply.update(body=good, headers={})
-    assert provider.write_address(Attempt.begin("http://localhost/back")).startswith(issuer)
+    assert provider.write_address(SignInAttempt.begin("http://localhost/back")).startswith(issuer)
 
 
 @pytest.mark.parametrize("kind", ["large", "packed", "slow"])
@@ -141,7 +141,7 @@ def test_an_oversized_or_slow_token_response_is_aborted(answers: tuple[str, dict
     reply["token"] = [gzip.compress(b" " * 1_000_000)] if kind == "packed" else send()
     reply["token_headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
     provider = SignInProvider(make_settings(oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
-    attempt = Attempt.begin("http://localhost/back")
+    attempt = SignInAttempt.begin("http://localhost/back")
     with pytest.raises(Unavailable):
         provider.finish(attempt, {"state": attempt.state, "code": "x"})
     assert written < 600

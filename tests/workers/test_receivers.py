@@ -24,7 +24,7 @@ from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import receivers, run_task
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
-from swallowtail.workers.run.outcomes import End, RunOutcome
+from swallowtail.workers.run.outcomes import OutcomeKind, RunOutcome
 from swallowtail.workers.runtime import worker_runtime
 from tests.harness.tasks.event_lines import BEGINNING
 from tests.workers.conftest import Harness
@@ -146,7 +146,7 @@ def test_the_end_of_a_run_is_published_before_its_process_is_killed(harness: Har
     broadcast: Any = SimpleNamespace(publish=publish)
     harness.rt.publisher = PublishQueue(broadcast, harness.rt.db)
     writer = OutcomeWriter(harness.rt, claim, LiveProgress(claim, 10.0))
-    writer.write_before_kill(RunOutcome(End.FAIL, {"code": "hard_time_limit", "message": "too long"}))
+    writer.write_before_kill(RunOutcome(OutcomeKind.FAIL, {"code": "hard_time_limit", "message": "too long"}))
     assert [event.data["status"] for event in published] == ["FAILED"]
 
 

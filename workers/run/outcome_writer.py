@@ -12,7 +12,7 @@ from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import End, RunOutcome
+from swallowtail.workers.run.outcomes import OutcomeKind, RunOutcome
 from swallowtail.workers.run.retry_policy import outcome_of_database_error
 from swallowtail.workers.run.step_writer import Write, write_once
 
@@ -45,7 +45,7 @@ class OutcomeWriter:
             log.exception("outcome_not_stored")
             failure = {"code": "internal", "message": "The end of the run could not be stored"}
             status = self._rt.runs.fail(self._claim, failure)
-        log.info("run_ended", status=status, outcome=outcome.end.value if outcome else "complete")
+        log.info("run_ended", status=status, outcome=outcome.kind.value if outcome else "complete")
         return status
 
     def write_before_kill(self, outcome: RunOutcome) -> None:
@@ -63,7 +63,7 @@ class OutcomeWriter:
             return None
 
     def _write(self, result: Any, outcome: RunOutcome | None, perform: Write) -> TaskStatus | None:
-        if outcome is not None and outcome.end is End.ABANDON:
+        if outcome is not None and outcome.kind is OutcomeKind.ABANDON:
             return None
         pending = self._live.take_pending()
         if pending is not None:
@@ -75,11 +75,11 @@ class OutcomeWriter:
         runs, claim = self._rt.runs, self._claim
         if outcome is None:
             return runs.complete(claim, result)
-        if outcome.end in (End.RETRY, End.REQUEUE):
+        if outcome.kind in (OutcomeKind.RETRY, OutcomeKind.REQUEUE):
             return runs.retry_later(claim, outcome.error, outcome.delay, outside_steps=outcome.outside_steps)
-        if outcome.end is End.FAIL:
+        if outcome.kind is OutcomeKind.FAIL:
             return runs.fail(claim, outcome.error)
-        if outcome.end is End.CANCEL:
+        if outcome.kind is OutcomeKind.CANCEL:
             return runs.cancelled(claim)
         self._rt.proposals.lost(claim.task_id, claim.attempt, outcome.error)
         return TaskStatus.RETRYING

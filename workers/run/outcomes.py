@@ -9,7 +9,7 @@ from typing import Any
 Error = dict[str, Any]
 
 
-class End(StrEnum):
+class OutcomeKind(StrEnum):
     """What becomes of the task when its run ends early."""
 
     #: The task gets its next attempt after a delay.
@@ -30,19 +30,19 @@ class End(StrEnum):
 class RunOutcome:
     """How a run ends early: `delay` is in seconds, `outside_steps` marks an error outside of any step."""
 
-    end: End
+    kind: OutcomeKind
     error: Error
     delay: float = 0.0
     outside_steps: bool = False
 
 
-CANCELLED = RunOutcome(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})
-LEASE_LOST = RunOutcome(End.ABANDON, {"code": "lease_lost", "message": "This run no longer holds the task"})
-TIMED_OUT = RunOutcome(End.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
+CANCELLED = RunOutcome(OutcomeKind.CANCEL, {"code": "cancelled", "message": "Cancelled"})
+LEASE_LOST = RunOutcome(OutcomeKind.ABANDON, {"code": "lease_lost", "message": "This run no longer holds the task"})
+TIMED_OUT = RunOutcome(OutcomeKind.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
 WORKER_STOPPED = RunOutcome(
-    End.REQUEUE, {"code": "worker_stopped", "message": "The worker was shut down; the run goes on elsewhere"}
+    OutcomeKind.REQUEUE, {"code": "worker_stopped", "message": "The worker was shut down; the run goes on elsewhere"}
 )
-TERMINATED = RunOutcome(End.LOST, {"code": "worker_lost", "message": "The process of the run was ended"})
+TERMINATED = RunOutcome(OutcomeKind.LOST, {"code": "worker_lost", "message": "The process of the run was ended"})
 
 
 class PermanentError(Exception):

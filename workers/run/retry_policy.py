@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.run.error_text import describe
-from swallowtail.workers.run.outcomes import TIMED_OUT, WORKER_STOPPED, End, PermanentError, RunOutcome
+from swallowtail.workers.run.outcomes import TIMED_OUT, WORKER_STOPPED, OutcomeKind, PermanentError, RunOutcome
 from swallowtail.workers.run.run_state import RunState
 
 log = structlog.get_logger(__name__)
@@ -33,15 +33,17 @@ def outcome_of_error(
         return TIMED_OUT
     described = describe(error)
     if isinstance(error, PermanentError):
-        return RunOutcome(End.FAIL, described)
+        return RunOutcome(OutcomeKind.FAIL, described)
     if state.stop_raised:
         # The exception is most likely a consequence of WorkerStopping.
         return WORKER_STOPPED
     if step is not None:
         described = {**described, "step": step, "tries": tried}
     if tried >= tries:
-        return RunOutcome(End.FAIL, described)
-    return RunOutcome(End.RETRY, described, delay=retry_delay(error, tried, settings), outside_steps=step is None)
+        return RunOutcome(OutcomeKind.FAIL, described)
+    return RunOutcome(
+        OutcomeKind.RETRY, described, delay=retry_delay(error, tried, settings), outside_steps=step is None
+    )
 
 
 def outcome_of_database_error(error: SQLAlchemyError, attempt: int, settings: Settings) -> RunOutcome:
@@ -57,8 +59,8 @@ def outcome_of_database_error(error: SQLAlchemyError, attempt: int, settings: Se
         "message": f"The database refused a write of this run; the log has it as {error_id}",
     }
     if isinstance(error, DataError):
-        return RunOutcome(End.FAIL, described)
-    return RunOutcome(End.RETRY, described, delay=backoff(attempt, settings))
+        return RunOutcome(OutcomeKind.FAIL, described)
+    return RunOutcome(OutcomeKind.RETRY, described, delay=backoff(attempt, settings))
 
 
 def retry_delay(error: BaseException, tried: int, settings: Settings) -> float:

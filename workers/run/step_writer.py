@@ -15,7 +15,7 @@ from swallowtail.app.core.ledger.runs import RunWriter, StepWrite
 from swallowtail.app.core.validation import CheckedJson
 from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, End, RunOutcome, RunStopped
+from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, OutcomeKind, RunOutcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_database_error
 from swallowtail.workers.run.run_state import RunState
 
@@ -74,7 +74,7 @@ class StepWriter:
     def reject(self, problem: str | None) -> None:
         """End the run if a step is used in a way that cannot work."""
         if problem is not None:
-            self.stop(RunOutcome(End.FAIL, {"code": "bad_step", "message": problem}))
+            self.stop(RunOutcome(OutcomeKind.FAIL, {"code": "bad_step", "message": problem}))
 
     def stop(self, outcome: RunOutcome) -> NoReturn:
         """End the run."""
@@ -107,6 +107,6 @@ class StepWriter:
         except Conflict as conflict:
             self.reject(conflict.message)
         except Unavailable as unavailable:
-            self.stop(RunOutcome(End.ABANDON, unavailable.as_dict()))
+            self.stop(RunOutcome(OutcomeKind.ABANDON, unavailable.as_dict()))
         except SQLAlchemyError as error:
             self.stop(outcome_of_database_error(error, self._claim.attempt, self._settings))

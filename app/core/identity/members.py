@@ -107,10 +107,10 @@ def _record_role(change: Change, instance_id: str, user: User, before: Role | No
     """Raise the permission version, revoke the API tokens that the user may no longer create, and audit the change."""
     raise_version(change.session)
     if before in _TOKEN_ROLES and after not in _TOKEN_ROLES:
-        theirs = (AccessToken.instance_id == instance_id, AccessToken.user_id == user.id)
+        tokens_of_member = (AccessToken.instance_id == instance_id, AccessToken.user_id == user.id)
         change.session.execute(
             update(AccessToken)
-            .where(*theirs, AccessToken.kind == "front_end", AccessToken.revoked_at.is_(None))
+            .where(*tokens_of_member, AccessToken.kind == "front_end", AccessToken.revoked_at.is_(None))
             .values(revoked_at=change.now)
             .execution_options(synchronize_session=False)
         )

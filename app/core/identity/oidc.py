@@ -39,7 +39,7 @@ _WRONG = "the response of the identity provider cannot be used; sign in again"
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SignInAttempt:
     """One sign-in: the secrets that the provider returns, and the address for its response."""
 
     state: str
@@ -53,7 +53,7 @@ class Attempt:
         return cls(generate_token(_LENGTH), generate_token(_LENGTH), generate_token(_LENGTH), redirect_uri)
 
 
-class _Bounded(httpx2.SyncByteStream):
+class _SizeLimitedStream(httpx2.SyncByteStream):
     """The bytes of a response. Raises ValueError after more than `most` bytes, or after the moment `until`."""
 
     def __init__(self, source: Any, most: int, until: float) -> None:
@@ -80,7 +80,7 @@ class SignInProvider:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def write_address(self, attempt: Attempt) -> str:
+    def write_address(self, attempt: SignInAttempt) -> str:
         """Return the address at the provider to which a browser is redirected. Raises Unavailable."""
         with self._client(attempt) as client:
             endpoint = self._discover(client)["authorization_endpoint"]
@@ -89,7 +89,7 @@ class SignInProvider:
             )
         return str(url)
 
-    def finish(self, attempt: Attempt, query: Mapping[str, str]) -> Identity:
+    def finish(self, attempt: SignInAttempt, query: Mapping[str, str]) -> Identity:
         """Return the identity that the provider confirms; `query` is of the browser's request after the sign-in.
 
         Raises Unauthenticated, and Unavailable if the provider is down or its response cannot be read.
@@ -114,7 +114,7 @@ class SignInProvider:
             keys = self._read_json(client, addresses["jwks_uri"])
         return Identity.of_claims(settings.oidc_issuer, self._read(tokens, keys, attempt))
 
-    def _client(self, attempt: Attempt) -> Any:
+    def _client(self, attempt: SignInAttempt) -> Any:
         settings = self._settings
         secret = settings.oidc_client_secret.get_secret_value()
         return OAuth2Client(
@@ -135,7 +135,7 @@ class SignInProvider:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise ValueError("compressed although the request refuses it")
         until = time.monotonic() + self._settings.oidc_timeout
-        response.stream = _Bounded(response.stream, self._settings.jwks_max_bytes, until)
+        response.stream = _SizeLimitedStream(response.stream, self._settings.jwks_max_bytes, until)
 
     def _discover(self, client: Any) -> dict[str, str]:
         issuer = self._settings.oidc_issuer
@@ -160,7 +160,7 @@ class SignInProvider:
             raise _as_unavailable(ValueError("no object"))
         return document
 
-    def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
+    def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: SignInAttempt) -> CodeIDToken:
         settings = self._settings
         requirements = {
             "iss": {"essential": True, "value": settings.oidc_issuer},

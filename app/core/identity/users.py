@@ -261,8 +261,8 @@ def _change_user(context: CallContext, name: str, apply: Callable[[Change, User]
 
 def _check_others(session: Session, user: User) -> None:
     """Raise Conflict if the user is the last superuser."""
-    able = (User.is_superuser.is_(True), User.disabled_at.is_(None))
-    if session.scalars(select(User.id).where(*able).limit(2)).all() == [user.id]:
+    enabled_superusers = (User.is_superuser.is_(True), User.disabled_at.is_(None))
+    if session.scalars(select(User.id).where(*enabled_superusers).limit(2)).all() == [user.id]:
         raise Conflict("this is the last superuser", field="name")
 
 

@@ -71,7 +71,7 @@ class RedactedInput:
     encoded: bytes
     #: The redaction to store if the input is small enough for its row; otherwise the content of its artifact.
     redaction: dict[str, Any] | None = None
-    apart: RedactedContent | None = None
+    artifact: RedactedContent | None = None
 
 
 def redact_input(encoded: bytes, rules: Rules, settings: Settings) -> RedactedInput:
@@ -80,7 +80,7 @@ def redact_input(encoded: bytes, rules: Rules, settings: Settings) -> RedactedIn
     own = rules if rules.hides_own else rules.with_secrets_of(payload)
     if len(encoded) <= settings.inline_input_bytes:
         return RedactedInput(rules, own, encoded, redaction=make_redaction(payload, own, encoded))
-    return RedactedInput(rules, own, encoded, apart=_redact(payload, own, encoded))
+    return RedactedInput(rules, own, encoded, artifact=_redact(payload, own, encoded))
 
 
 def store_output(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
@@ -121,12 +121,12 @@ def separate_input(change: Change, settings: Settings, task: Task, redacted: Red
         check_encoded(encoded, "input", settings)
         redacted = offload_by_size(change.session, len(encoded))(redact_input, encoded, rules, settings)
     task.secrets = remember_new(change.session, task, rules, redacted.own)
-    if redacted.apart is None:
+    if redacted.artifact is None:
         task.input_shown = redacted.redaction
         return None
     # No output has this id: a reader of outputs may not read inputs.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
-    row, reference = _make_row(change, settings, task, artifact_id, redacted.encoded, redacted.apart)
+    row, reference = _make_row(change, settings, task, artifact_id, redacted.encoded, redacted.artifact)
     task.input, task.input_artifact_id = reference, artifact_id
     return row
 
@@ -135,11 +135,11 @@ def separate_schedule_input(
     change: Change, settings: Settings, schedule: Schedule, redacted: RedactedInput
 ) -> Artifact | None:
     """Set the input of a new schedule, or a reference to it if it is too large; return the artifact, as above."""
-    if redacted.apart is None:
+    if redacted.artifact is None:
         schedule.input, schedule.input_shown = orjson.loads(redacted.encoded), redacted.redaction
         return None
     artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
-    row, reference = _make_row(change, settings, schedule, artifact_id, redacted.encoded, redacted.apart)
+    row, reference = _make_row(change, settings, schedule, artifact_id, redacted.encoded, redacted.artifact)
     # No preview: a schedule stays, and later rules may hide more of it.
     del reference["$artifact"]["preview"]
     schedule.input, schedule.input_artifact_id = reference, artifact_id

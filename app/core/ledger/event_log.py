@@ -100,15 +100,15 @@ class Change:
     def require(self, act: Act, instance_id: str) -> None:
         """Check the caller's permission in an instance."""
         require(self.session, self.confirm_actor(), act, instance_id)
-        self._keep(act, instance_id)
+        self._repeat_later(act, instance_id)
 
     def require_task(self, act: Act, task_id: str) -> None:
         """Check the caller's permission for a task."""
-        self._keep(act, require_task(self.session, self.confirm_actor(), act, task_id))
+        self._repeat_later(act, require_task(self.session, self.confirm_actor(), act, task_id))
 
     def require_schedule(self, act: Act, schedule_id: str) -> None:
         """Check the caller's permission for a schedule."""
-        self._keep(act, require_schedule(self.session, self.confirm_actor(), act, schedule_id))
+        self._repeat_later(act, require_schedule(self.session, self.confirm_actor(), act, schedule_id))
 
     def require_outside(self, act: Act) -> None:
         """Check the caller's permission for an act outside of instances."""
@@ -140,7 +140,7 @@ class Change:
             for check in self._checks:
                 check(self.confirm_actor())
 
-    def _keep(self, act: Act, instance_id: str) -> None:
+    def _repeat_later(self, act: Act, instance_id: str) -> None:
         # The instance's id also for a task or a schedule, which this transaction may delete.
         self._checks.append(lambda actor: require(self.session, actor, act, instance_id))
 

@@ -40,7 +40,7 @@ from swallowtail.app.core.tables.unreadable import isolate
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class SubmissionBasis:
     """What a submission is checked against: the card of its agent, and the redaction rules of the agent's payloads."""
 
     card: AgentCard
@@ -101,11 +101,11 @@ class TaskWriter:
         try:
             with change.session.begin_nested():
                 task = _make_row(new, change.now)
-                apart = separate_input(change, self._settings, task, new.redacted_input)
+                artifact = separate_input(change, self._settings, task, new.redacted_input)
                 change.session.add(task)
                 change.session.flush()
-                if apart is not None:
-                    change.session.add(apart)
+                if artifact is not None:
+                    change.session.add(artifact)
                     change.session.flush()
         except IntegrityError:
             earlier = _find_known(change, new)

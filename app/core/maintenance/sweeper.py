@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
-from swallowtail.app.core.deployment_identity import Presence
+from swallowtail.app.core.deployment_identity import DeploymentRegistration
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay
@@ -41,7 +41,7 @@ class Sweeper:
         self._relay = relay
         self._lease_expiry = lease_expiry
         self._due = due
-        self._presence = Presence(context.settings, context.db)
+        self._registration = DeploymentRegistration(context.settings, context.db)
         interval = context.settings.prune_interval
         self._sweeps = PeriodicThread("sweep", self.sweep, context.settings.sweep_interval, woken=due)
         # Not all processes prune at the same moment.
@@ -88,7 +88,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Send due outbox entries; after each interval, however many wake-ups were in it, do all of `run_once`."""
         try:
-            self._presence.register()
+            self._registration.register()
             self.run_once() if self._sweeps.is_due else self._send_due()
             self._context.store_token_uses()
         except Exception as fault:

@@ -64,11 +64,11 @@ def add_schedule(
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
             raise InvalidInput("run_at must be in the future", field="run_at")
-        apart = separate_schedule_input(change, context.settings, row, redacted)
+        artifact = separate_schedule_input(change, context.settings, row, redacted)
         stored = change.session.merge(row)
         change.session.flush()
-        if apart is not None:
-            change.session.add(apart)
+        if artifact is not None:
+            change.session.add(artifact)
             change.session.flush()
         _note(change, "added", row)
         return stored

@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now, to_json
 from swallowtail.app.core.ledger.agent_cards import PROBE, AgentCard, as_card, find_card, validate_input
 from swallowtail.app.core.ledger.artifacts import RedactedInput, redact_input
-from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
+from swallowtail.app.core.ledger.tasks import CheckedTask, SubmissionBasis
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.process.offload import looks_small, run_here
@@ -41,17 +41,17 @@ def check_submission(
     return check_against(basis, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by)
 
 
-def read_basis(session: Session, context: CallContext, instance_id: str, kind: str) -> Basis:
+def read_basis(session: Session, context: CallContext, instance_id: str, kind: str) -> SubmissionBasis:
     """Read what submissions of a kind are checked against. Raises InvalidInput if there is no such agent."""
     check_instance_id(instance_id)
     kind = check_line(kind, "kind", longest=100)
     if kind == PROBE and not context.settings.has_probe:
         raise InvalidInput("the agent 'probe' is disabled; SWALLOWTAIL_PROBE=on enables it", field="kind")
-    return Basis(as_card(find_card(session, kind)), rules_for(session, instance_id, kind))
+    return SubmissionBasis(as_card(find_card(session, kind)), rules_for(session, instance_id, kind))
 
 
 def check_against(
-    basis: Basis,
+    basis: SubmissionBasis,
     context: CallContext,
     instance_id: str,
     new: NewTask,

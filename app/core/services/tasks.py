@@ -17,7 +17,7 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_kind_warning
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.ledger.tasks import Basis, CheckedTask
+from swallowtail.app.core.ledger.tasks import CheckedTask, SubmissionBasis
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.offload import OFFLOAD, looks_small
@@ -48,7 +48,7 @@ def submit(
     *,
     idempotency_key: str | None = None,
     submitted_by: str = "api",
-    basis: Basis | None = None,
+    basis: SubmissionBasis | None = None,
 ) -> ActionResult:
     """Store a task and its outbox entry. The same `idempotency_key` again returns the first task.
 
@@ -62,7 +62,7 @@ def submit(
     """
     instance_id, task_id = check_instance_id(instance_id), str(uuid.uuid4())
 
-    def check(basis: Basis) -> CheckedTask:
+    def check(basis: SubmissionBasis) -> CheckedTask:
         return check_against(
             basis, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by
         )
@@ -84,7 +84,9 @@ def submit(
     return outcome
 
 
-def find_basis(session: Session, context: CallContext, instance_id: str, kind: Any, payload: Any) -> Basis | None:
+def find_basis(
+    session: Session, context: CallContext, instance_id: str, kind: Any, payload: Any
+) -> SubmissionBasis | None:
     """Return what a submission is checked against before its transaction; None for a small input, checked in it.
 
     Raises InvalidInput if there is no such agent, and as `require` does.

@@ -188,11 +188,11 @@ class PeekingAcceptor:
         if not self._has_capacity(is_health=is_health):
             self._reject(pending, _BUSY)
         elif engine is not None and upgrade is not None and engine.is_allowed(upgrade):
-            self._adopt(engine, pending, upgrade)
+            self._serve_socket(engine, pending, upgrade)
         else:
             self._dispatch_to_server(pending, is_health)
 
-    def _adopt(self, engine: FastEngine, pending: PendingConnection, upgrade: UpgradeRequest) -> None:
+    def _serve_socket(self, engine: FastEngine, pending: PendingConnection, upgrade: UpgradeRequest) -> None:
         # From here on the engine counts it, for the address that a trusted proxy may have named.
         self._release(pending)
         upgrade.environ.pop(DIRECT, None)
@@ -202,7 +202,7 @@ class PeekingAcceptor:
         self._loop.forget(pending.sock.fileno())
         pending.restore()
         pending.sock.recv(upgrade.size)
-        engine.adopt(pending.sock, upgrade)
+        engine.serve_socket(pending.sock, upgrade)
 
     def _dispatch_to_server(self, pending: PendingConnection, is_health: bool) -> None:
         self._loop.forget(pending.sock.fileno())

@@ -192,7 +192,7 @@ class FastEngine:
         self._guard.apply_proxies(upgrade.environ)
         return self._guard.find_refusal(upgrade.environ) is None
 
-    def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
+    def serve_socket(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
         """Serve a websocket on a socket whose request has been read."""
         sid = self.eio.generate_id()
         connect = partial(

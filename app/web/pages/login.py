@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from swallowtail.app.core.errors import NotFound, NotSetUp, SwallowtailError, TooFast, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
-from swallowtail.app.core.identity.oidc import Attempt, SignInProvider
+from swallowtail.app.core.identity.oidc import SignInAttempt, SignInProvider
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.identity.users import find_or_create_user
 from swallowtail.app.core.security.signing_keys import SigningKeys
@@ -77,7 +77,7 @@ def issue_token() -> Response:
 @bp.get("/login/provider")
 def start_provider_sign_in() -> Response:
     """Send the browser to the identity provider."""
-    attempt = Attempt.begin(url_for("login.finish_provider_sign_in", _external=True))
+    attempt = SignInAttempt.begin(url_for("login.finish_provider_sign_in", _external=True))
     response = _redirect(_provider().write_address(attempt))
     cookie = _serializer().dumps({"attempt": asdict(attempt), "next": _next()})
     # Lax: the browser must send the cookie when the provider redirects it back.
@@ -168,9 +168,9 @@ def _serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(SigningKeys(get_runtime().settings).present[1], salt="attempt to sign in")
 
 
-def _read_attempt() -> tuple[Attempt, str]:
+def _read_attempt() -> tuple[SignInAttempt, str]:
     try:
         cookie = _serializer().loads(request.cookies.get(_ATTEMPT, ""), max_age=_ATTEMPT_SECONDS)
-        return Attempt(**cookie["attempt"]), find_own_path(cookie["next"])
+        return SignInAttempt(**cookie["attempt"]), find_own_path(cookie["next"])
     except (BadSignature, KeyError, TypeError):
         raise Unauthenticated("this sign-in has expired or was started elsewhere; try again") from None

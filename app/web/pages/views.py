@@ -58,7 +58,7 @@ _STATIC_PATH = re.compile(r"\.\./app/web/static/([\w./-]+)")
 
 
 @bp.app_template_global()
-def in_words(status: str) -> str:
+def format_status(status: str) -> str:
     """Return a status in words: `IN_PROGRESS` is `In progress`."""
     return status.replace("_", " ").capitalize()
 
@@ -70,7 +70,7 @@ def indented(value: Any) -> str:
 
 
 @bp.app_template_filter()
-def in_one_line(value: Any) -> str:
+def to_compact_json(value: Any) -> str:
     """Return compact JSON."""
     return orjson.dumps(value).decode()
 

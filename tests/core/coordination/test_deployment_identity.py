@@ -14,7 +14,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.database.schema_version import latest_revision
-from swallowtail.app.core.deployment_identity import Presence, join
+from swallowtail.app.core.deployment_identity import DeploymentRegistration, join
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.ledger.outbox import broker_settings
 from swallowtail.app.core.ledger.publisher import access_channel, instance_channel
@@ -103,7 +103,7 @@ def test_a_copy_of_the_database_on_the_same_redis_is_noticed(tmp_path: Path, red
 
 def register(settings: Settings) -> None:
     db = Database(settings)
-    presence = Presence(settings, db)
-    presence.register()
-    presence.register()
+    registration = DeploymentRegistration(settings, db)
+    registration.register()
+    registration.register()
     db.dispose()

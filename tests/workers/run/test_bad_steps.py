@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from swallowtail.workers.run.outcomes import End
+from swallowtail.workers.run.outcomes import OutcomeKind
 from tests.harness.tasks.event_lines import steps
 from tests.workers.conftest import Harness
 from tests.workers.run.test_context import CLAIMED, outcome_of
@@ -58,7 +58,7 @@ class Ill:
 def test_it_is_refused_before_it_starts(harness: Harness, asked: dict[str, Any], message: str) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", never, **asked)
-    assert (outcome.end, outcome.error) == (End.FAIL, {"code": "bad_step", "message": message})
+    assert (outcome.kind, outcome.error) == (OutcomeKind.FAIL, {"code": "bad_step", "message": message})
     assert harness.story() == CLAIMED
 
 
@@ -75,7 +75,7 @@ def test_a_coroutine_function_is_refused_with_what_to_write_instead(harness: Har
 def test_a_coroutine_that_was_not_run_is_named_as_such(harness: Harness) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", lambda: later())
-    assert outcome.end is End.FAIL
+    assert outcome.kind is OutcomeKind.FAIL
     assert outcome.error["message"] == "the output is a coroutine that was not run; return `asyncio.run(…)`"
 
 
@@ -95,7 +95,7 @@ def test_numbers_of_every_kind_are_progress(harness: Harness, progress: Any) -> 
 def test_live_progress_that_is_not_a_number_fails_the_task_without_retry(harness: Harness, percent: Any) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", ctx.progress, percent)
-    assert (outcome.end, outcome.error["code"]) == (End.FAIL, "bad_step")
+    assert (outcome.kind, outcome.error["code"]) == (OutcomeKind.FAIL, "bad_step")
 
 
 @pytest.mark.parametrize(

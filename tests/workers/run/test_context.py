@@ -12,7 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.signals import step_started
 from swallowtail.workers.run.context import Context
-from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, PermanentError, RunOutcome, RunStopped
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, OutcomeKind, PermanentError, RunOutcome, RunStopped
 from tests.harness.tasks.event_lines import steps
 from tests.workers.conftest import Harness
 
@@ -62,7 +62,7 @@ def test_a_failed_try_is_retried_after_a_pause_that_doubles(make_harness: Callab
     for attempt in (1, 2):
         claim = harness.claim(task_id, attempt)
         outcome = outcome_of(harness.context(claim).step, "make", fail, LookupError("no luck"))
-        assert outcome.end is End.RETRY
+        assert outcome.kind is OutcomeKind.RETRY
         assert outcome.error == {
             "code": "exception",
             "message": "no luck",
@@ -75,13 +75,13 @@ def test_a_failed_try_is_retried_after_a_pause_that_doubles(make_harness: Callab
     assert 0 <= delays[0] <= 2.0
     assert 0 <= delays[1] <= 3.0
     last = outcome_of(harness.context(harness.claim(task_id, 3)).step, "make", fail, LookupError("no luck"))
-    assert last.end is End.FAIL
+    assert last.kind is OutcomeKind.FAIL
     assert last.error["tries"] == 3
 
 
 def test_tries_can_be_chosen_for_a_step(harness: Harness) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
-    assert outcome_of(ctx.step, "make", fail, LookupError(), tries=1).end is End.FAIL
+    assert outcome_of(ctx.step, "make", fail, LookupError(), tries=1).kind is OutcomeKind.FAIL
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_tries_can_be_chosen_for_a_step(harness: Harness) -> None:
 def test_some_errors_are_final(harness: Harness, error: BaseException, code: str, message: str) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", fail, error)
-    assert (outcome.end, outcome.error["code"], outcome.error["message"]) == (End.FAIL, code, message)
+    assert (outcome.kind, outcome.error["code"], outcome.error["message"]) == (OutcomeKind.FAIL, code, message)
     assert harness.story() == [*CLAIMED, "1: make in_progress", f"1: make failed {code}"]
 
 
@@ -119,7 +119,7 @@ def test_an_agent_that_catches_the_soft_limit_may_finish(harness: Harness) -> No
 def test_no_exception_of_a_step_is_too_strange(harness: Harness, error: BaseException) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", fail, error)
-    assert (outcome.end, outcome.error["type"]) == (End.RETRY, type(error).__name__)
+    assert (outcome.kind, outcome.error["type"]) == (OutcomeKind.RETRY, type(error).__name__)
 
 
 def test_an_exception_that_cannot_be_printed_is_reported_by_its_class(harness: Harness) -> None:
@@ -140,7 +140,7 @@ def test_an_output_that_cannot_be_saved_fails_the_step(
     harness = make_harness(max_output_bytes=1024)
     ctx = harness.context(harness.claim(harness.submit()))
     outcome = outcome_of(ctx.step, "make", lambda: output)
-    assert (outcome.end, outcome.error["code"]) == (End.FAIL, code)
+    assert (outcome.kind, outcome.error["code"]) == (OutcomeKind.FAIL, code)
     assert harness.story()[-1] == f"1: make failed {code}"
 
 
@@ -173,7 +173,7 @@ def test_steps_may_hold_steps(harness: Harness) -> None:
     ctx = harness.context(harness.claim(harness.submit()))
     assert ctx.step("outer", lambda: [ctx.step("inner", lambda: 1), 2]) == [1, 2]
     outcome = outcome_of(ctx.step, "failing", lambda: ctx.step("deep", fail, LookupError("deep down")))
-    assert (outcome.end, outcome.error["step"]) == (End.RETRY, "deep")
+    assert (outcome.kind, outcome.error["step"]) == (OutcomeKind.RETRY, "deep")
 
 
 def test_the_end_of_a_run_cannot_be_swallowed(harness: Harness) -> None:
@@ -193,7 +193,7 @@ def test_a_cancelled_run_stops_at_its_next_call(harness: Harness) -> None:
         return "done"
 
     # The running step is finished and saved; no further step is started.
-    assert outcome_of(ctx.step, "make", cancel_meanwhile).end is End.CANCEL
+    assert outcome_of(ctx.step, "make", cancel_meanwhile).kind is OutcomeKind.CANCEL
     assert harness.story() == [*CLAIMED, "1: make in_progress", "1: cancel requested", "1: make completed"]
 
 
@@ -205,7 +205,7 @@ def test_a_run_without_its_lease_writes_nothing(harness: Harness) -> None:
         harness.rt.proposals.lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
         return "too late"
 
-    assert outcome_of(ctx.step, "make", lose_meanwhile).end is End.ABANDON
+    assert outcome_of(ctx.step, "make", lose_meanwhile).kind is OutcomeKind.ABANDON
     assert harness.story()[-1] == "1: RETRYING worker_lost"
 
 

@@ -12,7 +12,7 @@ from swallowtail.workers import run_task
 from swallowtail.workers.run.database_wait import DatabaseWait
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcome_writer import OutcomeWriter
-from swallowtail.workers.run.outcomes import End, RunOutcome, RunStopped
+from swallowtail.workers.run.outcomes import OutcomeKind, RunOutcome, RunStopped
 from tests.harness.database.refusing_database import SQLITE_REFUSALS, Refusing
 from tests.harness.waiting import wait_until
 from tests.workers.conftest import Harness
@@ -52,14 +52,14 @@ def test_a_run_whose_worker_is_about_to_end_does_not_wait(harness: Harness) -> N
     Refusing(harness.rt.db).how = "query_only=1"
     with pytest.raises(RunStopped) as stopped:
         ctx.step("make", lambda: "made")
-    assert stopped.value.outcome.end is End.ABANDON
+    assert stopped.value.outcome.kind is OutcomeKind.ABANDON
 
 
 OUTCOMES: dict[str, tuple[RunOutcome | None, TaskStatus]] = {
     "complete": (None, TaskStatus.COMPLETED),
-    "fail": (RunOutcome(End.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
-    "retry": (RunOutcome(End.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
-    "requeue": (RunOutcome(End.REQUEUE, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
+    "fail": (RunOutcome(OutcomeKind.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
+    "retry": (RunOutcome(OutcomeKind.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
+    "requeue": (RunOutcome(OutcomeKind.REQUEUE, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
 }
 
 

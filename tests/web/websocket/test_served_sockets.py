@@ -44,5 +44,5 @@ def test_a_websocket_whose_setup_fails_leaves_nothing_behind(broken: str, monkey
     server_side.setblocking(False)
     upgrade = UpgradeRequest({"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4"}, b"a" * 24, 0)
     with client_side, pytest.raises(OSError, match="no space left"):
-        engine.adopt(server_side, upgrade)
+        engine.serve_socket(server_side, upgrade)
     assert (len(engine), known, server_side.fileno()) == (0, [], -1)
