@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from swallowtail.app.core.config.settings import Settings
@@ -157,9 +158,9 @@ class Subscriptions:
 
     def _end(self, client: Client, instance_id: str, on_end: Callable[[], None]) -> None:
         stream = None
-        # Discarded only if it is there: another thread may be about to record a new subscription.
-        if instance_id in client.instances:
-            client.instances.discard(instance_id)
+        # Only if it is there: another thread may be about to record a new subscription.
+        with suppress(ValueError):
+            client.instances.remove(instance_id)
             stream = self._streams.by_instance.get(instance_id)
         if stream is None:
             on_end()

@@ -55,7 +55,8 @@ class ClientRegistry:
     def record_instance(self, client: Client, instance_id: str) -> bool:
         """Record a subscription; returns False when the client is closed, so that the caller undoes it."""
         with self._lock:
-            client.instances.add(instance_id)
+            if instance_id not in client.instances:
+                client.instances.append(instance_id)
             return not client.closed
 
     def record_task(self, client: Client, task_id: str, instance_id: str) -> bool:
