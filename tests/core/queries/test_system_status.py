@@ -166,7 +166,7 @@ def test_the_broker_is_read_also_while_the_database_is_down(domain: Domain, monk
         raise Unavailable("away")
 
     monkeypatch.setattr(domain.rt.relay, "_read_depth", lambda: 7)
-    monkeypatch.setattr(sweeper, "run_once", fail)
+    monkeypatch.setattr(sweeper, "_send_due", fail)
     with pytest.raises(Unavailable):
         sweeper.sweep()
     assert domain.rt.relay.depth == 7

@@ -212,7 +212,7 @@ def test_the_page_describes_every_operation_and_problem_and_loads_nothing_from_e
     assert (response.status_code, response.mimetype) == (200, "text/html")
     for _, path, operation in _operations(document):
         assert f'id="{operation["operationId"]}"' in response.text
-        assert path in response.text
+        assert path in response.text.replace("<wbr>", "")
     for code in KINDS:
         assert f'id="problem-{code}"' in response.text
     loaded = re.findall(r'(?:src|href)="([^"]*)"', response.text)
