@@ -93,7 +93,7 @@ class Database:
         SettingsError if the driver is not installed.
         """
         self.wait = settings.database_wait
-        #: Reason of the last refusal, until the next write succeeds.
+        #: Reason of the last refused write, until the next write succeeds.
         self.write_fault: str | None = None
         #: How many connections are reserved for other processes.
         self.reserve = 0 if for_runs else settings.database_reserve
@@ -111,13 +111,13 @@ class Database:
             Unavailable: the database stayed locked or down for `wait` seconds, `database_wait` by default.
             CutOff: it went down meanwhile.
         """
-        with self._translating_faults(), self._transaction(write=False, wait=wait) as session:
+        with self._translating_faults(write=False), self._transaction(write=False, wait=wait) as session:
             yield session
 
     @contextmanager
     def write(self, *, wait: float | None = None) -> Iterator[Session]:
         """Yield a session that commits at the end of the block, or rolls back if the block raises. See `read`."""
-        with self._translating_faults(), self._transaction(write=True, wait=wait) as session:
+        with self._translating_faults(write=True), self._transaction(write=True, wait=wait) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True, wait: float | None = None) -> Any:
@@ -136,12 +136,12 @@ class Database:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    error = find_missing(fault) or self._translate(fault)
+                    error = find_missing(fault) or self._translate(fault, write=write)
                     if error is None:
                         raise
                     raise error from fault
                 if not backoff.pause():
-                    raise (self._translate(fault) or Unavailable(AWAY)) from fault
+                    raise (self._translate(fault, write=write) or Unavailable(AWAY)) from fault
 
     def retry_if_cut_off(self, work: Callable[[], T]) -> T:
         """Run `work` of several transactions, again while it is cut off before the first commit. Raises Unavailable."""
@@ -219,7 +219,7 @@ class Database:
                 if connection is not None:
                     connection.close()
                 if not backoff.pause():
-                    raise (self._translate(fault) or Unavailable(AWAY)) from fault
+                    raise (self._translate(fault, write=write) or Unavailable(AWAY)) from fault
             except Unavailable:
                 # Meanwhile this process may free a connection of its own.
                 if not backoff.pause():
@@ -229,19 +229,19 @@ class Database:
                 raise Unavailable("every connection to the database is in use") from fault
 
     @contextmanager
-    def _translating_faults(self) -> Iterator[None]:
+    def _translating_faults(self, *, write: bool) -> Iterator[None]:
         """Turn the loss of the database inside a transaction into an error of the domain."""
         try:
             yield
         except DBAPIError as fault:
-            error = self._translate(fault)
+            error = self._translate(fault, write=write)
             if error is None:
                 raise
             raise (CutOff(AWAY) if error.message == AWAY else error) from fault
 
-    def _translate(self, fault: DBAPIError) -> Unavailable | None:
+    def _translate(self, fault: DBAPIError, *, write: bool) -> Unavailable | None:
         error = unavailable(fault)
-        if error is not None:
+        if error is not None and write:
             self.write_fault = error.message
         return error
 

@@ -181,3 +181,22 @@ def test_a_work_that_raises_leaves_nothing_behind(domain: Domain) -> None:
     domain.runs.complete(claim, None)
     assert domain.task(claim.task_id).status == TaskStatus.COMPLETED
     assert domain.head() == 4
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_refused_write_is_reported_until_the_next_write_and_a_refused_read_is_not(
+    domain: Domain, write: bool
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OperationalError("statement", {}, sqlite3.OperationalError("database is locked"))
+
+    with pytest.raises(Unavailable):
+        domain.db.run(refuse, write=write, wait=0)
+    assert (domain.db.write_fault is not None) == write
+    domain.db.write_fault = None
+    transaction = domain.db.write() if write else domain.db.read()
+    with pytest.raises(Unavailable), transaction as session:
+        refuse(session)
+    assert (domain.db.write_fault is not None) == write
+    domain.submit()
+    assert domain.db.write_fault is None
