@@ -8,11 +8,9 @@ the process.
 
 from __future__ import annotations
 
-import base64
 import heapq
 import itertools
 import json
-import os
 import random
 import selectors
 import socket
@@ -21,26 +19,11 @@ import time
 from collections import Counter
 from typing import Any
 
+from bench.client import frame, handshake
+
 #: Seconds within which a client reconnects if the server named no delay.
 SPREAD = 1.0
 HANDSHAKE_END = b"\r\n\r\n"
-
-
-def frame(text: str) -> bytes:
-    """Return a text frame of a client; the mask is zero, which is valid and costs nothing."""
-    payload = text.encode()
-    size = len(payload)
-    head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
-    return head + b"\x00\x00\x00\x00" + payload
-
-
-def handshake(port: int) -> bytes:
-    """Return the request for an immediate WebSocket handshake."""
-    key = base64.b64encode(os.urandom(16)).decode()
-    return (
-        f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
 
 
 class ReconnectingClient:

@@ -18,9 +18,9 @@ import pytest
 import redis
 from sqlalchemy import insert
 
+from bench.client import frame, handshake
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.web.websocket.frames import payload_of
-from tests.chaos.delivery.reconnecting_clients import frame, handshake
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
 
