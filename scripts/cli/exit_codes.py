@@ -8,7 +8,6 @@ from enum import IntEnum
 from typing import Any
 
 import typer
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from typer.core import TyperGroup
 
 from swallowtail.app.core.errors import (
@@ -72,8 +71,6 @@ _OF_ERROR: list[tuple[type[SwallowtailError], ExitCode]] = [
     (Forbidden, ExitCode.FORBIDDEN),
 ]
 
-_NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m swallowtail.workers.release"
-
 
 def code_of_status(status: str) -> ExitCode:
     """Return the exit code for a task that was followed to this status."""
@@ -101,21 +98,10 @@ class CommandGroup(TyperGroup):
         except SwallowtailError as error:
             print_error(error.message, error.field)
             raise typer.Exit(_code_of(error)) from None
-        except DBAPIError as error:
-            print_error(_describe(error))
-            raise typer.Exit(ExitCode.UNAVAILABLE) from None
 
 
 def _code_of(error: SwallowtailError) -> ExitCode:
     return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), ExitCode.INTERNAL)
-
-
-def _describe(error: DBAPIError) -> str:
-    text = str(error.orig).lower()
-    missing = isinstance(error, OperationalError | ProgrammingError) and (
-        "no such table" in text or "not exist" in text
-    )
-    return _NOT_SET_UP if missing else f"database error: {str(error.orig).splitlines()[0]}"
 
 
 def discard_output() -> None:

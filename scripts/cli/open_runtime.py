@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
@@ -17,6 +19,8 @@ from swallowtail.app.core.process.library_check import COMMAND, check_libraries
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.scripts.cli.token_store import find_token
+
+_NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m swallowtail.workers.release"
 
 
 @contextmanager
@@ -40,11 +44,14 @@ def open_anonymous_runtime() -> Iterator[tuple[Runtime, Tokens]]:
     settings = load_settings()
     _silence_logs(settings)
     _check_database_file(settings)
-    runtime = Runtime.build(join(settings), for_runs=False)
     try:
-        yield runtime, Tokens(runtime)
-    finally:
-        runtime.close()
+        runtime = Runtime.build(join(settings), for_runs=False)
+        try:
+            yield runtime, Tokens(runtime)
+        finally:
+            runtime.close()
+    except DBAPIError as error:
+        raise Unavailable(_describe(error)) from None
 
 
 @contextmanager
@@ -86,6 +93,14 @@ def _signed_in_actor(runtime: Runtime, tokens: Tokens) -> Actor:
         return tokens.read(token)
     except Unauthenticated as error:
         raise Unauthenticated(f"{error.message}; run `swallowtail login`") from None
+
+
+def _describe(error: DBAPIError) -> str:
+    text = str(error.orig).lower()
+    missing = isinstance(error, OperationalError | ProgrammingError) and (
+        "no such table" in text or "not exist" in text
+    )
+    return _NOT_SET_UP if missing else f"database error: {str(error.orig).splitlines()[0]}"
 
 
 def _silence_logs(settings: Settings) -> None:

@@ -174,7 +174,7 @@ ARROWS = {
         "core.maintenance core.queries core.runtime core.schemas core.security core.services core.states "
         "core.tables core.validation scripts.cli"
     ),
-    "scripts.enqueue": "core.logs scripts.cli scripts.cli.commands",
+    "scripts.enqueue": "scripts.cli",
     "scripts.free_ports": "",
     "scripts.lock": "",
     "scripts.embedded_redis": "core.config core.errors core.logs core.process scripts.free_ports scripts.lock",

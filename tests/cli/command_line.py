@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
+from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.scripts.cli.commands import tasks
-from swallowtail.scripts.enqueue import app
+from swallowtail.scripts.cli.lazy_commands import LazyCommand
+from swallowtail.scripts.cli.main import app
 from tests.core.schedule_domain import Bench, open_bench
 
 #: An agent that works on a document.
@@ -38,6 +41,16 @@ WRITER = AgentCard(
         "additionalProperties": False,
     },
 )
+
+
+def load_commands() -> TyperGroup:
+    """Return the group of all commands, each imported."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, command in [*group.commands.items()]:
+        assert isinstance(command, LazyCommand)
+        group.commands[name] = command.load()
+    return group
 
 
 class CommandLine:

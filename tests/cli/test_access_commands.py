@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from typer.testing import CliRunner
 
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.actors import Caller
 from swallowtail.scripts.cli.commands import tasks
-from swallowtail.scripts.enqueue import app
+from swallowtail.scripts.cli.main import app
+from tests.cli.command_line import load_commands
 from tests.web.callers import CallersApp
 
 WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser")
@@ -123,7 +123,7 @@ def run(callers_app: CallersApp, who: str, command: str, *more: str) -> int:
 
 
 def test_every_command_is_in_the_table_and_nothing_else() -> None:
-    assert set(paths(typer.main.get_command(app))) == set(TABLE) | OF_NO_INSTANCE
+    assert set(paths(load_commands())) == set(TABLE) | OF_NO_INSTANCE
 
 
 @pytest.mark.parametrize("command", TABLE)

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer.main
 from sqlalchemy import select
 
 from swallowtail.app.core.tables.audit import AuditEntry
-from swallowtail.scripts.enqueue import app
-from tests.cli.command_line import CommandLine, open_command_line
+from tests.cli.command_line import CommandLine, load_commands, open_command_line
 from tests.cli.test_access_commands import paths
 from tests.identity.bench import PASSWORD
 
@@ -194,7 +192,7 @@ def run(cli: CommandLine, command: str, arguments: list[str], stdin: str | None 
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert set(paths(typer.main.get_command(app))) == set(TABLE) | set(READING) | ALONE
+    assert set(paths(load_commands())) == set(TABLE) | set(READING) | ALONE
 
 
 @pytest.mark.parametrize("command", TABLE)

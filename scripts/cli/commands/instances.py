@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.services.instances import create_instance
+from swallowtail.scripts.cli.commands import instance_data, maintenance
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson
@@ -14,6 +15,9 @@ from swallowtail.scripts.cli.printing import print_agent, print_agents, print_in
 from swallowtail.scripts.cli.reads import open_reads, read_pages
 
 commands = typer.Typer(cls=CommandGroup, help="List the instances; with a command, create, export or delete one.")
+commands.command("renew-epoch")(maintenance.renew)
+commands.command("export")(instance_data.export)
+commands.command("delete")(instance_data.remove)
 
 
 def agents(

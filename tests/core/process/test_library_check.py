@@ -46,7 +46,7 @@ def test_eventlet_is_not_imported_for_another_server(mode: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "kind"),
-    [("scripts.enqueue", COMMAND), ("workers.sweeper_process", SWEEPER), ("workers.release", RELEASE)],
+    [("scripts.cli.open_runtime", COMMAND), ("workers.sweeper_process", SWEEPER), ("workers.release", RELEASE)],
 )
 def test_the_check_imports_nothing_else(module: str, kind: tuple[str, ...]) -> None:
     """Each command would take longer to start."""
