@@ -5,6 +5,7 @@
 """
 
 ARROWS = {
+    "extras": "",
     "signals": "",
     "core.errors": "",
     "core.events": "",

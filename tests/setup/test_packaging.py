@@ -22,6 +22,8 @@ SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 FOLDERS = dict(line.split(" = ") for line in SETUP["options"]["package_dir"].strip().splitlines())
 
 
+#: Folders of files that are installed below the package, and of which only a few are.
+ALONE = ("swallowtail.clients.javascript", "swallowtail.docs", "swallowtail.examples")
 #: Parts of Celery, Flask and Typer, which choose their versions.
 INCLUDED = {"amqp", "billiard", "click", "itsdangerous", "werkzeug"}
 
@@ -33,7 +35,7 @@ def find(patterns: str, base: Path) -> set[Path]:
 
 @pytest.mark.unit
 def test_every_file_of_the_packages_that_is_no_module_is_named() -> None:
-    folders = {package: ROOT / folder for package, folder in FOLDERS.items()}
+    folders = {package: ROOT / folder for package, folder in FOLDERS.items() if package not in ALONE}
     for_a_checkout = set((ROOT / "scripts").iterdir())
     beside = {
         path
@@ -42,18 +44,12 @@ def test_every_file_of_the_packages_that_is_no_module_is_named() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
     named = {
-        path for package, patterns in SETUP["options.package_data"].items() for path in find(patterns, folders[package])
+        path
+        for package, patterns in SETUP["options.package_data"].items()
+        for path in find(patterns, ROOT / FOLDERS[package])
     }
 
     assert beside - named == set()
-
-
-@pytest.mark.unit
-def test_setup_cfg_lists_the_files_that_pages_serve_from_other_folders() -> None:
-    named = {place: find(files, ROOT) for place, files in SETUP["options.data_files"].items()}
-
-    assert named["share/swallowtail/clients/javascript"] == set((ROOT / "clients/javascript").glob("*.js"))
-    assert named["share/swallowtail/docs"] == {ROOT / "docs/websocket_client_example.html"}
 
 
 @pytest.mark.unit
@@ -61,7 +57,8 @@ def test_setuptools_finds_every_package() -> None:
     """A directory of modules without an `__init__.py` would be left out silently."""
     listed = SETUP["options"]["packages"].split()
     for package, folder in FOLDERS.items():
-        for module in (ROOT / folder).rglob("*.py"):
+        modules = [] if package in ALONE else (ROOT / folder).rglob("*.py")
+        for module in modules:
             assert (module.parent / "__init__.py").exists(), module
             assert ".".join((package, *module.parent.relative_to(ROOT / folder).parts)) in listed, module
 
@@ -88,8 +85,8 @@ def test_a_wheel_contains_these_files(tmp_path: Path) -> None:
     assert {"swallowtail/py.typed", "swallowtail/testing.py", "swallowtail/client/task_websocket_client.py"} <= held
     tops = {entry.split("/")[0] for entry in held}
     assert tops == {"swallowtail", *(top for top in tops if top.startswith("swallowtail-"))}
-    for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js"):
-        assert any(entry.endswith(f".data/data/share/swallowtail/{name}") for entry in held)
+    for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js", "Procfile"):
+        assert f"swallowtail/{name}" in held
 
 
 @pytest.mark.unit

@@ -6,7 +6,6 @@ Forms use the REST API, and events arrive through the JavaScript client class.
 from __future__ import annotations
 
 import re
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,14 +42,8 @@ bp = Blueprint("pages", __name__)
 bp.add_app_template_global(instance_settings.has_settings)
 
 
-def _find_root() -> Path:
-    """Return the repository, or the data directory of an installation without one."""
-    repository = Path(__file__).resolve().parents[3]
-    installed = Path(sysconfig.get_path("data")) / "share" / "swallowtail"
-    return repository if (repository / "clients").is_dir() else installed
-
-
-_ROOT = _find_root()
+#: The repository, or the installed package: both have these folders.
+_ROOT = Path(__file__).resolve().parents[3]
 #: The pages use the same client classes that other programs use.
 _CLIENTS = _ROOT / "clients" / "javascript"
 _EXAMPLE = _ROOT / "docs" / "websocket_client_example.html"
