@@ -36,6 +36,8 @@ class CallContext:
     passwords: Passwords
     #: Called after a commit that left an outbox entry due now.
     wake_relay: Callable[[], object]
+    #: Whether the broker did not respond to this process last time.
+    is_broker_away: Callable[[], bool] = field(default=lambda: False)
     caller: Caller = SYSTEM_CALLER
     #: Runs long computations with payloads.
     offload: Offload = run_here

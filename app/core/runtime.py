@@ -75,6 +75,7 @@ class Runtime(CallContext):
             unit=unit,
             ledger=ledger,
             passwords=Passwords(settings, offloads.passwords),
+            is_broker_away=lambda: relay.is_broker_away,
             wake_relay=due.set if has_sweeper else relay.run_due,
             broadcast=broadcast,
             publisher=queue,

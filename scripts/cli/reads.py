@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 def open_reads() -> Iterator[AuthorizedReads]:
     """Open the reads of the signed-in user in one transaction. Raises as `open_runtime` does."""
     with open_runtime() as runtime, runtime.db.read() as session:
-        yield AuthorizedReads(session, runtime.caller.actor)
+        yield AuthorizedReads(session, runtime.caller.actor, runtime.is_broker_away())
 
 
 def read_pages(read: Callable[..., tuple[Sequence[Item], Any]], most: int | None = None) -> list[Item]:

@@ -116,6 +116,7 @@ def test_an_unavailable_broker_only_delays_messages(
     tasks = [domain.submit() for _ in range(3)]
     trouble(server)
     assert domain.rt.relay.run_due() == 0
+    assert domain.rt.is_broker_away()
     assert domain.story() == ["SUBMITTED", "QUEUED", "SUBMITTED", "SUBMITTED", "SUBMITTED"]
     assert {task: domain.outbox()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
     assert all(domain.due_in(task) <= 1.0 for task in tasks), "all of them are due again"
@@ -123,6 +124,7 @@ def test_an_unavailable_broker_only_delays_messages(
     for task in tasks:
         domain.make_due(task)
     assert domain.rt.relay.run_due() == 3
+    assert not domain.rt.is_broker_away()
     messages = ids(take_all(domain.settings))
     # Messages that a hanging broker accepted before the relay gave up may be there too; a claim ignores them.
     assert set(messages) - {(warm, 1)} == {(task, 1) for task in tasks}

@@ -6,7 +6,7 @@ registered for a day, so that a deployment whose workers are gone differs from o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +18,8 @@ from swallowtail.app.core.tables.system import Worker
 #: Intervals without a registration after which a worker counts as lost.
 MISSED = 6
 _FORGET_SECONDS = 24 * 3600.0
+#: The warning while no worker runs.
+NO_WORKER = "No worker is running: the task waits for one"
 
 
 def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float) -> None:
@@ -54,13 +56,19 @@ def live_kinds(session: Session) -> dict[str, int]:
     return numbers
 
 
-def find_kind_warning(session: Session, kind: str) -> str | None:
-    """Return a warning about tasks of a kind that no live worker knows; None if no worker was ever registered."""
-    numbers = live_kinds(session)
-    if kind in numbers:
+def find_kind_warning(session: Session, kind: str, live: Container[str] | None = None) -> str | None:
+    """Return a warning about tasks of a kind that no live worker knows; None if no worker was ever registered.
+
+    `live` is what `live_kinds` returned, if the caller has read it.
+    """
+    live = live_kinds(session) if live is None else live
+    if kind in live:
         return None
-    if numbers:
-        return f"No running worker knows the kind {kind!r}: a task of it waits for one, and fails if none comes"
-    if session.scalar(select(Worker.id).limit(1)) is None:
-        return None
-    return "No worker is running: the task waits for one"
+    if live:
+        return warn_of_kind(kind)
+    return None if session.scalar(select(Worker.id).limit(1)) is None else NO_WORKER
+
+
+def warn_of_kind(kind: str) -> str:
+    """Return the warning about a kind that none of the live workers knows."""
+    return f"No running worker knows the kind {kind!r}: a task of it waits for one, and fails if none comes"

@@ -103,6 +103,14 @@ class Relay:
         self.depth: int | None = None
         #: When `update_depth` read the depth, in seconds of the monotonic clock.
         self.read_at: float | None = None
+        #: When it last refused a message that no accepted one followed, by the same clock.
+        self._refused_at = -math.inf
+
+    @property
+    def is_broker_away(self) -> bool:
+        """Whether the broker did not respond last time, or has just refused a message; False before the first time."""
+        is_silent = self.read_at is not None and self.depth is None
+        return is_silent or time.monotonic() < self._refused_at + self._settings.broker_check
 
     def run_due(self, limit: int = 100) -> int:
         """Send due entries, oldest first, until one cannot be sent. Return how many messages the broker accepted."""
@@ -228,9 +236,14 @@ class Relay:
         except Exception as fault:
             # Kombu wraps temporary errors; others, such as a wrong password, are errors of the transport.
             SEND_FAILURES.inc()
+            self._refused_at = time.monotonic()
             log.warning("wakeup_not_sent", task_id=entry.task_id, reason=f"{type(fault).__name__}: {fault}")
             return False
         SENT.inc()
+        self._refused_at = -math.inf
+        if self.depth is None:
+            # It responds again: its depth is due to be read.
+            self.read_at = None
         return True
 
     def _make_arguments(self, entry: OutboxEntry, name: str, limits: tuple[int, int]) -> list[str | int]:

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.reader import list_entries
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
-from swallowtail.app.core.coordination.worker_registry import find_kind_warning
+from swallowtail.app.core.coordination.worker_registry import find_kind_warning, live_kinds
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, is_input, read_artifact
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, SnapshotRows, read_snapshot_rows
+from swallowtail.app.core.queries.waits import add_waits
 from swallowtail.app.core.schemas.identities import AuditEntryView, AuditFilter
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
@@ -45,6 +46,8 @@ class AuthorizedReads:
 
     session: Session
     actor: Actor
+    #: Whether the broker did not respond last time; part of why tasks wait.
+    is_broker_away: bool = False
 
     @property
     def view(self) -> FieldMask:
@@ -105,12 +108,15 @@ class AuthorizedReads:
         tasks, next_cursor = rows.list_tasks(
             self.session, instance_id, limit=limit, cursor=cursor, status=status, kind=kind, task_id=only
         )
+        add_waits(self.session, tasks, is_broker_away=self.is_broker_away)
         return [self.view.project(task) for task in tasks], next_cursor
 
     def task(self, task_id: str) -> TaskView:
         """Return one task."""
         require_task(self.session, self.actor, Act.READ, task_id)
-        return self.view.project(rows.read_task(self.session, task_id))
+        task = rows.read_task(self.session, task_id)
+        add_waits(self.session, [task], is_broker_away=self.is_broker_away)
+        return self.view.project(task)
 
     def steps(self, task_id: str) -> list[StepSummary]:
         """Return summaries of a task's steps, in the order in which they were first started."""
@@ -166,7 +172,8 @@ class AuthorizedReads:
 
     def kind_warnings(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
         """Return a warning for each kind that no live worker knows."""
-        return {agent["kind"]: find_kind_warning(self.session, agent["kind"]) for agent in agents}
+        live = live_kinds(self.session)
+        return {agent["kind"]: find_kind_warning(self.session, agent["kind"], live) for agent in agents}
 
     def agent(self, kind: str) -> AgentView:
         """Return one agent's card."""

@@ -19,8 +19,8 @@ from swallowtail.app.core.events import to_json
 from swallowtail.app.core.ledger.event_log import Head, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_among
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.queries.views import summarize_step, summarize_task
-from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary
+from swallowtail.app.core.queries.views import summarize_step, view_state
+from swallowtail.app.core.schemas.tasks import StepSummary, TaskState
 from swallowtail.app.core.security.field_mask import FULL, FieldMask
 from swallowtail.app.core.tables.tasks import Step, Task
 
@@ -99,11 +99,11 @@ def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | N
     return session.execute(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
 
 
-def _summarize_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskSummary], int]:
+def _summarize_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskState], int]:
     """Return the summaries that fit into `size` bytes, and how many bytes are left."""
-    summaries: list[TaskSummary] = []
+    summaries: list[TaskState] = []
     for row in rows:
-        summary = summarize_task(row, rules[row.id])
+        summary = view_state(row, rules[row.id])
         size -= len(to_json(summary))
         if size < 0:
             return summaries, 0
@@ -132,7 +132,7 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
     return sorted(rows, key=lambda row: row.position, reverse=True)
 
 
-def _add_steps(summaries: list[TaskSummary], read: SnapshotRows, room: int) -> list[dict[str, Any]]:
+def _add_steps(summaries: list[TaskState], read: SnapshotRows, room: int) -> list[dict[str, Any]]:
     """Return the tasks with the summaries of the steps that fit into `room` bytes."""
     rows: dict[str, list[Step]] = {}
     for row in read.steps:

@@ -14,7 +14,7 @@ from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.instances import AgentView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView
-from swallowtail.app.core.schemas.tasks import ErrorView, StepSummary, StepView, TaskSummary, TaskView
+from swallowtail.app.core.schemas.tasks import ErrorView, StepSummary, StepView, TaskState, TaskSummary, TaskView
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.system import Agent
@@ -22,17 +22,22 @@ from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import Damaged, as_error, is_mark
 
 
-def summarize_task(row: Task, rules: Rules) -> TaskSummary:
-    """Return the summary of one row, redacted by `rules`. Reads neither input nor result."""
+def view_state(row: Task, rules: Rules) -> TaskState:
+    """Return what is stored in one row, redacted by `rules`. Reads neither input nor result."""
     is_running = row.status == TaskStatus.IN_PROGRESS.value
     return view_row(
-        TaskSummary,
+        TaskState,
         row,
         title=redact_text(row.title, rules),
         message=redact_text(row.message, rules),
         error=_show_error(row.error, rules),
         cancel_requested=is_running and row.cancel_requested_at is not None,
     )
+
+
+def summarize_task(row: Task, rules: Rules) -> TaskSummary:
+    """Return the summary of one row, redacted by `rules`; `core/queries/waits` adds why it waits."""
+    return {**view_state(row, rules), "waiting": None}
 
 
 def view_task(session: Session, row: Task, rules: Rules) -> TaskView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
@@ -38,8 +38,17 @@ class ErrorView(TypedDict):
     message: Annotated[str, Field(description="Error message, for people")]
 
 
-class TaskSummary(Schema):
-    """A task without its input and its result."""
+class Wait(Schema):
+    """Why a task waits although it should start."""
+
+    reason: Annotated[
+        Literal["no_worker", "no_worker_for_kind", "broker_unavailable"], Field(description="Reason, for programs")
+    ]
+    message: Annotated[str, Field(description="Reason, for people")]
+
+
+class TaskState(Schema):
+    """What is stored of a task, without its input and its result."""
 
     id: Annotated[Uuid, Field(description="Id, used in URLs")]
     instance_id: Annotated[InstanceId, Field(description="Instance that the task belongs to")]
@@ -58,6 +67,15 @@ class TaskSummary(Schema):
     finished_at: Annotated[Timestamp | None, Field(description="When it ended")]
     updated_at: Annotated[Timestamp, Field(description="When it last changed")]
     expires_at: Annotated[Timestamp | None, Field(description="When it expires if no worker has started it")]
+
+
+class TaskSummary(TaskState):
+    """A task without its input and its result."""
+
+    waiting: Annotated[
+        Wait | None,
+        Field(description="Why no worker starts it; null while a worker that knows its kind runs, and once it started"),
+    ]
 
 
 class TaskView(TaskSummary):
@@ -91,8 +109,8 @@ class StepView(StepSummary):
     output: Annotated[AnyJson, Field(description="Output, once completed")]
 
 
-class TaskWithSteps(TaskSummary):
-    """A task summary with its steps, in the order in which they were first started."""
+class TaskWithSteps(TaskState):
+    """A task with its steps, in the order in which they were first started."""
 
     steps: Annotated[list[StepSummary], Field(description="Its steps, or the latest of them")]
     steps_complete: Annotated[bool, Field(description="Whether these are all of its steps")]

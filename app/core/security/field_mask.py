@@ -19,7 +19,7 @@ ALWAYS_SHOWN = frozenset(
         "id", "instance_id", "task_id", "step_id", "steps", "steps_complete", "kind", "status", "previous_status",
         "progress", "attempt",
         "tries", "position", "last_seq", "cancel_requested", "timestamp", "created_at", "started_at", "completed_at",
-        "finished_at", "updated_at", "expires_at", "$unreadable", "$damaged",
+        "finished_at", "updated_at", "expires_at", "waiting", "$unreadable", "$damaged",
     }
 )  # fmt: skip
 #: Fields that a view may name. Other fields are shown always, or masked in every view with fields.

@@ -6,7 +6,7 @@ Each action is one transaction, which checks the caller's permission with the ro
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.call_context import CallContext
-from swallowtail.app.core.coordination.worker_registry import find_kind_warning
+from swallowtail.app.core.coordination.worker_registry import find_kind_warning, live_kinds
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.tasks import CheckedTask, SubmissionBasis
@@ -22,6 +22,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.offload import OFFLOAD, looks_small
 from swallowtail.app.core.queries.views import view_task
+from swallowtail.app.core.queries.waits import find_wait
 from swallowtail.app.core.schemas.tasks import NewTask, TaskView, WarningView
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
@@ -140,28 +141,30 @@ def find_warnings(context: CallContext, kind: str) -> tuple[WarningView, ...]:
     return warnings
 
 
-def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
-    warning = find_kind_warning(session, kind)
+def _find_warnings(session: Session, kind: str, live: Container[str] | None = None) -> tuple[WarningView, ...]:
+    warning = find_kind_warning(session, kind, live)
     return () if warning is None else (WarningView(code="no_worker", message=warning),)
 
 
 def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> ActionResult:
     """Commit an action on a task, and make its view afterwards from the row that the transaction read."""
 
-    def act(change: Change) -> tuple[Task, bool, Rules, str, tuple[WarningView, ...]]:
+    def act(change: Change) -> tuple[Task, bool, Rules, str, dict[str, int], tuple[WarningView, ...]]:
         task, created = work(change)
         head = read_head(change.session, task.instance_id)
         if head is None:
             raise NotFound("there is no such instance", field="instance_id")
-        warnings = _find_warnings(change.session, task.kind) if is_to_run else ()
+        live = live_kinds(change.session) if is_to_run else {}
+        warnings = _find_warnings(change.session, task.kind, live) if is_to_run else ()
         rules = rules_of(change.session, task)
         if unloaded := inspect(task).unloaded:
             change.session.refresh(task, unloaded)
-        return task, created, rules, head.epoch, warnings
+        return task, created, rules, head.epoch, live, warnings
 
-    (task, created, rules, epoch, warnings), events = context.unit.commit(act, context.caller)
+    (task, created, rules, epoch, live, warnings), events = context.unit.commit(act, context.caller)
     # A session without a database: everything was loaded.
     view = view_task(Session(info={OFFLOAD: context.offload}), task, rules)
+    view["waiting"] = find_wait(view["status"], view["kind"], live, is_broker_away=context.is_broker_away())
     if events:
         view["last_seq"], epoch = events[-1].seq, events[-1].epoch
     return ActionResult(view, view["last_seq"], epoch, created, warnings)

@@ -18,8 +18,9 @@ from swallowtail.app.web.request.json_body import write_json
 @contextmanager
 def open_reader() -> Iterator[AuthorizedReads]:
     """Open a read transaction that returns only what the caller may see."""
-    with get_runtime().db.read() as session:
-        yield AuthorizedReads(session, get_caller().actor)
+    runtime = get_runtime()
+    with runtime.db.read() as session:
+        yield AuthorizedReads(session, get_caller().actor, runtime.is_broker_away())
 
 
 def choose_limit(requested: int | None) -> int:

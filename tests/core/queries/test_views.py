@@ -47,6 +47,7 @@ def test_a_task_is_shown_with_all_its_fields(domain: Domain) -> None:
             "finished_at": None,
             "updated_at": stamp(row.created_at),
             "expires_at": stamp(expiry),
+            "waiting": None,
         }
 
 

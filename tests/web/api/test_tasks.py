@@ -12,7 +12,7 @@ from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_proble
 TASK_FIELDS = {
     "id", "instance_id", "kind", "title", "status", "progress", "message", "attempt", "input", "result", "error",
     "cancel_requested", "submitted_by", "last_seq", "created_at", "started_at", "finished_at", "updated_at",
-    "expires_at",
+    "expires_at", "waiting",
 }  # fmt: skip
 STEP_FIELDS = {
     "step_id", "task_id", "key", "position", "agent", "action", "status", "output", "error", "attempt", "tries",
