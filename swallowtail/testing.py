@@ -70,7 +70,7 @@ class FakeContext(Context):
         attempt: int = 1,
     ) -> None:
         self.task_id = "00000000-0000-4000-8000-000000000000"
-        self.instance_id = "demo"
+        self.instance_id = "test"
         self.attempt = attempt
         self.logger = logging.getLogger("swallowtail.testing")
         self.journal: dict[str, Any] = {} if journal is None else journal

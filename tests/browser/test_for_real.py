@@ -119,7 +119,7 @@ def test_the_readme_leads_to_a_deployment_that_works(
     with Deployment(tcp=True) as deployment:
         urls = {"postgresql://…": postgres_url, "redis://…": deployment.redis.url, "amqp://…": rabbit_url}
         reader = Reader(deployment, {**urls, "https://pages.example.org": site.origin})
-        for command in ("python -m swallowtail.workers.release", "swallowtail users create", "swallowtail members set"):
+        for command in ("python -m swallowtail.workers.release", "swallowtail users create"):
             reader.run(command)
         ports = [free_port(), free_port()]
         programs = [

@@ -12,6 +12,7 @@ import time_machine
 from sqlalchemy import select
 
 from swallowtail.app.core.events import now
+from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.scripts.cli import token_store
 from tests.cli.command_line import CommandLine, open_command_line
@@ -90,20 +91,26 @@ def test_the_operator_regains_access_when_no_superuser_can_and_an_entry_is_writt
     assert [one["name"] for one in boss.lines("users", "--as-operator")] == ["boss"]
 
 
-def test_the_operator_sets_the_first_owner_who_adds_other_members(boss: CommandLine) -> None:
-    assert boss.run("list", "demo").exit_code == 6
-    assert boss.run("members", "set", "demo", "boss", "owner").exit_code == 6
-    (member,) = boss.lines("members", "set", "demo", "boss", "owner", "--as-operator")
+def test_the_first_superuser_owns_the_demo_instance(boss: CommandLine) -> None:
+    (member,) = boss.lines("members", "list", "demo")
     assert (member["name"], member["role"]) == ("boss", "owner")
-    assert boss.run("list", "demo").exit_code == 0
+
+
+def test_the_operator_sets_the_first_owner_who_adds_other_members(boss: CommandLine) -> None:
+    create_instance(boss.runtime, "Old", "old")
+    assert boss.run("list", "old").exit_code == 6
+    assert boss.run("members", "set", "old", "boss", "owner").exit_code == 6
+    (member,) = boss.lines("members", "set", "old", "boss", "owner", "--as-operator")
+    assert (member["name"], member["role"]) == ("boss", "owner")
+    assert boss.run("list", "old").exit_code == 0
     boss.run("users", "create", "ann", stdin=PASSWORD + "\n")
-    assert boss.run("members", "set", "demo", "ann", "viewer").exit_code == 0
-    assert [one["name"] for one in boss.lines("members", "list", "demo", "--as-operator")] == ["ann", "boss"]
-    assert boss.run("members", "remove", "demo", "boss", "--as-operator").exit_code == 7
+    assert boss.run("members", "set", "old", "ann", "viewer").exit_code == 0
+    assert [one["name"] for one in boss.lines("members", "list", "old", "--as-operator")] == ["ann", "boss"]
+    assert boss.run("members", "remove", "old", "boss", "--as-operator").exit_code == 7
     with boss.runtime.db.read() as session:
         rows = session.scalars(
             select(AuditEntry)
-            .where(AuditEntry.scope == "demo", AuditEntry.action == "member.write")
+            .where(AuditEntry.scope == "old", AuditEntry.action == "member.write")
             .order_by(AuditEntry.number)
         )
         assert [row.actor_name.split(" ")[0] for row in rows] == ["operator", "boss"]
@@ -134,8 +141,9 @@ def test_commands_act_as_the_signed_in_user_until_logout(boss: CommandLine) -> N
     (who,) = boss.lines("whoami")
     assert (who["name"], who["kind"], who["is_superuser"]) == ("boss", "user", True)
     (instance,) = boss.lines("instances", "create", "Acme", "--id", "acme")
-    assert [one["id"] for one in boss.lines("instances")] == [instance["id"]]
-    assert boss.run("list", "demo").exit_code == 6
+    assert [one["id"] for one in boss.lines("instances")] == [instance["id"], "demo"]
+    create_instance(boss.runtime, "Old", "old")
+    assert boss.run("list", "old").exit_code == 6
     secret = token_file(boss).read_text()
     assert boss.run("logout").stderr == "Signed out.\n"
     assert list((boss.runtime.settings.var / "config/swallowtail").iterdir()) == []

@@ -28,7 +28,7 @@ class Died(AssertionError):
 
 
 #: No test cuts the power, and each commit would wait for the disk.
-QUICK = {"SWALLOWTAIL_DATABASE_SYNC": "normal"}
+QUICK = {"SWALLOWTAIL_DATABASE_SYNC": "normal", "SWALLOWTAIL_DEMO_WORDS_PER_SECOND": "0"}
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:

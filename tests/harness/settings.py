@@ -1,4 +1,4 @@
-"""Settings for tests: some fields and the defaults, without the environment and without a disk sync per commit."""
+"""Settings for tests: fields and defaults, without environment, disk syncs and pauses in the demo instance."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from swallowtail.app.core.config.settings import Settings
 
 def make_settings(**fields: Any) -> Settings:
     """Return settings from fields; values may be text, as in an environment."""
-    return Settings(**{"database_sync": "normal", **fields})
+    return Settings(**{"database_sync": "normal", "demo_words_per_second": 0, **fields})

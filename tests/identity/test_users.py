@@ -12,8 +12,8 @@ from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.permission_version import read_version
-from swallowtail.app.core.security.roles import Act
-from swallowtail.app.core.tables.auth import User
+from swallowtail.app.core.security.roles import Act, Role
+from swallowtail.app.core.tables.auth import Membership, User
 from tests.identity.bench import PASSWORD, Bench
 from tests.identity.conftest import NewBench
 
@@ -227,3 +227,30 @@ def test_the_last_enabled_superuser_cannot_be_demoted(bench: Bench) -> None:
     with pytest.raises(Conflict):
         users.set_superuser(bench.rt, "root", is_superuser=False)
     assert bench.user("root").is_superuser
+
+
+def _owners(bench: Bench) -> list[str]:
+    with bench.rt.db.read() as session:
+        query = select(User.name).join(Membership, Membership.user_id == User.id)
+        return list(session.scalars(query.where(Membership.instance_id == "mine", Membership.role == "owner")))
+
+
+def test_the_first_superuser_becomes_the_owner_of_the_demo_instance_and_no_later_one(new_bench: NewBench) -> None:
+    bench = new_bench(demo_instance="mine")
+    bench.add("ann")
+    assert _owners(bench) == []
+    bench.add("root", is_superuser=True)
+    bench.add("other", is_superuser=True)
+    assert _owners(bench) == ["root"]
+
+
+def test_a_promoted_user_becomes_the_owner_of_a_demo_instance_without_one(new_bench: NewBench) -> None:
+    bench = new_bench(demo_instance="mine")
+    bench.add("ann", role=Role.VIEWER)
+    users.set_superuser(bench.by(Actor("open", "o", "o", is_superuser=True)), "ann", is_superuser=True)
+    assert _owners(bench) == ["ann"]
+    assert bench.audit("mine") == [("o", "member.write")]
+
+
+def test_a_demo_instance_that_does_not_exist_keeps_no_superuser_from_being_created(new_bench: NewBench) -> None:
+    new_bench(demo_instance="none").add("root", is_superuser=True)

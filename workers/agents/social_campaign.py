@@ -15,6 +15,7 @@ from swallowtail.workers.agents.campaign.manager import plan
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.agents.campaign.publisher import package
 from swallowtail.workers.agents.campaign.researcher import extract_facts, read_source
+from swallowtail.workers.llm.pace import Pace
 from swallowtail.workers.llm.provider import PlatformName
 from swallowtail.workers.registry.catalogue import agent
 from swallowtail.workers.run.context import Context
@@ -76,11 +77,12 @@ def _research(ctx: Context, task_input: CampaignInput) -> tuple[Output, Output]:
 
 def _write(ctx: Context, task_input: CampaignInput, source: Output, research: Output) -> dict[PlatformName, Output]:
     """Return the posts by platform, each with its last round and the Editor's remaining findings."""
+    pace = Pace.of_run(ctx.instance_id)
     posts: dict[PlatformName, Output] = {}
     returned: dict[PlatformName, Output] = {}
     pending = list(task_input.platforms)
     for number in range(1, task_input.max_rounds + 1):
-        drafts = _draft(ctx, task_input, source, research, returned, pending, number)
+        drafts = _draft(ctx, pace, task_input, source, research, returned, pending, number)
         reviewed = ctx.step(
             f"review:{number}",
             review,
@@ -104,6 +106,7 @@ def _write(ctx: Context, task_input: CampaignInput, source: Output, research: Ou
 
 def _draft(
     ctx: Context,
+    pace: Pace,
     task_input: CampaignInput,
     source: Output,
     research: Output,
@@ -117,6 +120,7 @@ def _draft(
             f"draft:{name}:{number}",
             generate_content,
             ctx,
+            pace,
             task_input,
             name,
             source,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from swallowtail.workers.llm.pace import Pace
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Tone
 from swallowtail.workers.llm.wording import cut, drop_hashtags, mentions, remove_exclamation_marks, without_emoji
 
@@ -70,14 +71,17 @@ _NO_MARK_AFTER = frozenset({"es", "fr"})
 
 
 class OfflineProvider:
-    """Writes without network or key, deterministically."""
+    """Writes without network or key, deterministically; it streams at the given pace."""
 
     name = "offline"
     model = "extractive-1"
 
+    def __init__(self, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
+
     def draft(self, request: DraftRequest) -> Iterator[str]:
-        """Yield the post line by line."""
-        yield from compose(request).splitlines(keepends=True)
+        """Yield the post line by line, or word by word at a pace."""
+        return self._pace.stream(compose(request))
 
 
 @dataclass(frozen=True, slots=True)

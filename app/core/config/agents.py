@@ -21,6 +21,13 @@ class AgentSettings(BaseModel):
         "and operators; `auto` means on open deployments only",
     )
     llm_provider: Literal["offline", "openai"] = basic("offline", description="Language model of the agents")
+    demo_words_per_second: float = Field(
+        15.0,
+        ge=0,
+        le=1000,
+        description="Words per second that the offline model streams in the demo instance, so that one sees it work; 0 "
+        "for no pauses",
+    )
     openai_base_url: str = basic("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
     openai_api_key: SecretStr = basic(SecretStr(""), description="Key for the endpoint")
     openai_model: str = basic("gpt-4o-mini", description="Model at the endpoint")

@@ -23,6 +23,7 @@ from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.events import clean
+from swallowtail.app.core.identity.demo_owner import give_demo
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.schemas.fields import view_row
 from swallowtail.app.core.schemas.identities import UserView
@@ -66,6 +67,8 @@ def create_user(
     identity: Identity | None = None,
 ) -> UserView:
     """Create a user with a password or with an identity of a provider.
+
+    A superuser becomes the owner of the demo instance if it has none.
 
     Raises Unauthenticated, Forbidden, InvalidInput, and Conflict if the name or the identity is taken.
     """
@@ -135,7 +138,10 @@ def enable_user(context: CallContext, name: str) -> UserView:
 
 
 def set_superuser(context: CallContext, name: str, *, is_superuser: bool) -> UserView:
-    """Make a user a superuser, or a superuser an ordinary user. Raises as `disable_user` does."""
+    """Make a user a superuser, or a superuser an ordinary user. Raises as `disable_user` does.
+
+    A new superuser becomes the owner of the demo instance if it has none.
+    """
 
     def promote_or_demote(change: Change, user: User) -> str | None:
         if user.is_superuser is is_superuser:
@@ -143,6 +149,8 @@ def set_superuser(context: CallContext, name: str, *, is_superuser: bool) -> Use
         if not is_superuser:
             _check_others(change.session, user)
         user.is_superuser = is_superuser
+        if is_superuser:
+            give_demo(change, context.settings.demo_instance, user)
         return "user.promote" if is_superuser else "user.demote"
 
     return _change_user(context, name, promote_or_demote)
@@ -217,6 +225,8 @@ def _store(context: CallContext, values: dict[str, Any], check: Callable[[Change
         change.session.flush()
         raise_version(change.session)
         note_user(change, "user.create", row)
+        if row.is_superuser:
+            give_demo(change, context.settings.demo_instance, row)
         return row
 
     try:

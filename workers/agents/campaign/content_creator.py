@@ -9,6 +9,7 @@ from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.manager import brand_rules
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.engine import open_provider
+from swallowtail.workers.llm.pace import Pace
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, Platform, PlatformName
 from swallowtail.workers.llm.wording import hashtags
 from swallowtail.workers.reading.blocks import clean
@@ -17,6 +18,7 @@ from swallowtail.workers.run.context import Context
 
 def generate_content(
     ctx: Context,
+    pace: Pace,
     task_input: CampaignInput,
     name: PlatformName,
     source: dict[str, Any],
@@ -28,7 +30,7 @@ def generate_content(
     `returned` is None in the first round, then the Editor's `{text, findings}`. Raises PermanentError, ProviderError.
     """
     platform = PLATFORMS[name]
-    provider = open_provider()
+    provider = open_provider(pace=pace)
     text = _stream(ctx, provider.draft(_request(task_input, platform, source, research, returned)))
     return {
         "platform": name,
