@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .errors import ConnectionFailed
 from .log_position import Payload
-from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnection
+from .socket_connection import Receive, Refused, ServerConnection
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import engineio
 import socketio
 
+from .errors import ConnectionFailed
 from .log_position import Payload
 
 #: The library logs every packet; only its warnings are of interest.
@@ -22,10 +23,6 @@ _wire_log.setLevel(logging.WARNING)
 CLOSE_TIMEOUT = 1.0
 
 Receive = Callable[[str, Payload], None]
-
-
-class ConnectionFailed(Exception):
-    """The server could not be reached in time, or refuses this client."""
 
 
 class ServerConnection(Protocol):

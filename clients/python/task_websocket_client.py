@@ -23,9 +23,10 @@ import threading
 from collections.abc import Callable
 
 from .connection_keeper import ConnectionKeeper, Listener, Timeouts, Token
+from .errors import ConnectionFailed
 from .handlers import Handlers, State, notify
 from .log_position import LogPosition, Payload, Since
-from .socket_connection import ConnectionFailed, Receive, Refused, ServerConnection, SocketConnection
+from .socket_connection import Receive, Refused, ServerConnection, SocketConnection
 from .subscription_book import SubscriptionBook
 from .work_queue import WorkQueue
 

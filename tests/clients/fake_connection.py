@@ -6,8 +6,9 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
+from swallowtail.client.errors import ConnectionFailed
 from swallowtail.client.log_position import Payload
-from swallowtail.client.socket_connection import ConnectionFailed, Receive, Refused
+from swallowtail.client.socket_connection import Receive, Refused
 from tests.harness.waiting import PATIENCE, wait_until
 
 

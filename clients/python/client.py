@@ -1,0 +1,98 @@
+"""The client of the REST API and of the event stream, for programs without asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from .rest import calls, flows
+from .rest.blocking import Caller, Stream
+from .rest.results import Agent, Event, Step, Submission, Task
+
+
+class Client(Caller):
+    """Calls a Swallowtail server. Any number of threads may use one client at once."""
+
+    def submit(
+        self,
+        kind: str,
+        input: Any = None,
+        *,
+        instance: str,
+        title: str | None = None,
+        key: str | None = None,
+        expires_in: float | None = None,
+    ) -> Submission:
+        """Submit a task. It is stored once, even if the request has to be sent several times.
+
+        `key` is the idempotency key, by default a random one: the same key again returns the first task.
+        """
+        return self._call(calls.submit_task(kind, input, instance, title, key, expires_in))
+
+    def get(self, task_id: str) -> Task:
+        """Return a task, with its input and result."""
+        return self._call(calls.read_task(task_id))
+
+    def steps(self, task_id: str) -> list[Step]:
+        """Return a task's steps, without their outputs."""
+        return self._call(calls.list_steps(task_id))
+
+    def step(self, task_id: str, step_id: str) -> Step:
+        """Return a step, with its output."""
+        return self._call(calls.read_step(task_id, step_id))
+
+    def tasks(
+        self,
+        instance: str,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        text: str | None = None,
+        limit: int | None = None,
+    ) -> Stream[Task]:
+        """Return an instance's tasks, the latest first, without inputs and results; at most `limit` of them.
+
+        `since` and `until` limit the time of submission, and `text` is a part of the title or of the kind.
+        """
+        filters = calls.task_filters(status, kind, since, until, text)
+        path = calls.tasks_path(instance)
+        return self._stream(flows.deliver_pages(self._session, path, filters, Task.from_json, limit))
+
+    def cancel(self, task_id: str) -> Submission:
+        """Cancel a task; a running one is asked to stop."""
+        return self._call(calls.cancel_task(task_id))
+
+    def retry(self, task_id: str, from_step: str | None = None) -> Submission:
+        """Retry a task that failed, was cancelled or expired; `from_step` is the key of the first step to repeat."""
+        return self._call(calls.retry_task(task_id, from_step))
+
+    def events(self, instance: str, since: int = 0, *, epoch: str | None = None) -> Stream[Event]:
+        """Return the stored events of an instance after number `since`, of the log `epoch`."""
+        return self._stream(flows.deliver_events(self._session, instance, since, epoch))
+
+    def agents(self) -> list[Agent]:
+        """Return every agent's card, by kind."""
+        return self._call(calls.list_agents())
+
+    def agent(self, kind: str) -> Agent:
+        """Return one agent's card."""
+        return self._call(calls.read_agent(kind))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send a request to any resource, such as `/api/v1/users`, and return the JSON of its answer."""
+        return self._call(calls.request_json(method, path, params, json, headers))
+
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Stream[Any]:
+        """Return the JSON of all items of a list, from all its pages."""
+        return self._stream(flows.deliver_pages(self._session, path, params or {}, lambda item: item))

@@ -1,0 +1,1 @@
+"""Requests to the REST API, described once for the blocking client and the asyncio client."""
