@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from swallowtail import client, signals, testing
-    from swallowtail.workers.registry.catalogue import agent
-    from swallowtail.workers.run.context import Context
+    from swallowtail.context import Context
+    from swallowtail.workers.registry.declaration import agent
     from swallowtail.workers.run.outcomes import PermanentError
 
 __all__ = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
 
 #: The module that defines each public name.
 _DEFINED_IN = {
-    "agent": "swallowtail.workers.registry.catalogue",
-    "Context": "swallowtail.workers.run.context",
+    "agent": "swallowtail.workers.registry.declaration",
+    "Context": "swallowtail.context",
     "PermanentError": "swallowtail.workers.run.outcomes",
 }
 _SUBMODULES = ("client", "signals", "testing")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 #: What each extra installs, in words.
 EXTRAS = {
@@ -43,6 +44,11 @@ def find_missing_extra(error: BaseException | None) -> str | None:
             return next((extra for extra, modules in MODULES.items() if top in modules.split()), None)
         error = error.__cause__
     return None
+
+
+def has_extra(extra: str) -> bool:
+    """Return whether every library of an extra is installed. It imports none of them."""
+    return all(find_spec(module) is not None for module in MODULES[extra].split())
 
 
 def explain_missing_extra(subject: str, extra: str) -> str:

@@ -11,7 +11,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from blinker import Signal
+from swallowtail.extras import requires_extra
+
+with requires_extra("swallowtail.signals"):
+    from blinker import Signal
 
 log = logging.getLogger(__name__)
 

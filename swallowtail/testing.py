@@ -26,9 +26,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from swallowtail.app.core.events import plain
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
+from swallowtail.extras import requires_extra
 from swallowtail.workers.run.outcomes import CANCELLED, RunStopped
+
+with requires_extra("swallowtail.testing"):
+    from swallowtail.app.core.events import plain
 
 __all__ = ["AgentRun", "FakeContext", "RecordedStep", "RunStopped", "run_agent"]
 

@@ -32,8 +32,8 @@ from swallowtail.workers.isolation.process_restore import (
     exit_after_failed_restore,
     restored_process,
 )
-from swallowtail.workers.registry.catalogue import AgentSpec
-from swallowtail.workers.run.context import Context
+from swallowtail.workers.registry.declaration import AgentSpec
+from swallowtail.workers.run.context import RunContext
 from swallowtail.workers.run.database_wait import DatabaseWait
 from swallowtail.workers.run.error_text import describe, log_exception, safe_text
 from swallowtail.workers.run.heartbeat import Heartbeat
@@ -133,7 +133,7 @@ def run_agent(
     task_input = read_input(spec, claim.input)
     if isinstance(task_input, RunOutcome):
         return None, task_input
-    ctx = Context(claim, rt.runs, rt.settings, interrupts, live, wait.write)
+    ctx = RunContext(claim, rt.runs, rt.settings, interrupts, live, wait.write)
     try:
         result = encode(interrupts.call(spec.function, ctx, task_input), rt.settings)
     except RunStopped as stopped:

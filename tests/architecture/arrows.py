@@ -5,8 +5,9 @@
 """
 
 ARROWS = {
+    "context": "",
     "extras": "",
-    "signals": "",
+    "signals": "extras",
     "core.errors": "",
     "core.events": "",
     "core.privacy": "core.errors core.events",
@@ -130,14 +131,14 @@ ARROWS = {
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
     "workers.run": (
-        "core.config core.errors core.events core.ledger.claims core.ledger.runs core.privacy core.process "
+        "context core.config core.errors core.events core.ledger.claims core.ledger.runs core.privacy core.process "
         "core.runtime core.states core.validation signals"
     ),
     "workers.reading": "core.config workers.run",
     "workers.llm": "core.config workers.reading workers.run",
-    "workers.agents.campaign": "workers.llm workers.reading workers.run",
-    "workers.registry": "core.config core.database core.errors core.ledger.agent_cards workers.run",
-    "workers.agents": "workers.agents.campaign workers.llm workers.registry workers.run",
+    "workers.agents.campaign": "context workers.llm workers.reading workers.run",
+    "workers.registry": ("context core.config core.database core.errors core.ledger.agent_cards extras workers.run"),
+    "workers.agents": "context workers.agents.campaign workers.llm workers.registry workers.run",
     "workers.release": (
         "core.config core.database core.deployment_identity core.errors core.logs core.process core.runtime "
         "core.services workers.registry"
@@ -186,6 +187,6 @@ ARROWS = {
         "scripts.free_ports scripts.lock scripts.process_output scripts.procfile"
     ),
     "migrations.versions": "",
-    "testing": "core.events workers.run",
-    "swallowtail": "signals testing workers.registry workers.run",
+    "testing": "context core.events extras workers.run",
+    "swallowtail": "context signals testing workers.registry workers.run",
 }

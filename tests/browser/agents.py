@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
+from swallowtail.workers.registry.declaration import agent
 from swallowtail.workers.run.outcomes import PermanentError
 
 NAP = 0.02

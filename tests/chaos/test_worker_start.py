@@ -15,7 +15,7 @@ from tests.harness.waiting import wait_until
 MakeDeployment = Callable[..., Deployment]
 MOVING = """
 from pydantic import BaseModel
-from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.registry.declaration import agent
 class MovedInput(BaseModel):
     pass
 @agent(kind="moved", title="Moved", input=MovedInput)

@@ -15,7 +15,7 @@ from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.signals import event_recorded, progressed, text_produced
-from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.context import RunContext
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.run_state import RunState
@@ -51,10 +51,10 @@ class Harness:
         """Return the state of a new run, without signal handlers."""
         return Interrupts(RunState(self.memory.slot(0), self.rt.settings))
 
-    def context(self, claim: Claim, **options: Any) -> Context:
+    def context(self, claim: Claim, **options: Any) -> RunContext:
         """Return a context for the claim."""
         interrupts = options.pop("interrupts", None) or self.interrupts()
-        return Context(claim, self.rt.runs, self.rt.settings, interrupts, LiveProgress(claim, 10.0), **options)
+        return RunContext(claim, self.rt.runs, self.rt.settings, interrupts, LiveProgress(claim, 10.0), **options)
 
     def story(self) -> list[str]:
         """Return every event as a short line."""

@@ -17,9 +17,9 @@ from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.logs.unlogged_output import LineStream
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.states import TaskStatus
+from swallowtail.context import Context
 from swallowtail.workers import run_task
-from swallowtail.workers.registry.catalogue import AgentSpec
-from swallowtail.workers.run.context import Context
+from swallowtail.workers.registry.declaration import AgentSpec
 from swallowtail.workers.run.outcomes import PermanentError
 from swallowtail.workers.runtime import thread_context
 from tests.harness.tasks.event_lines import BEGINNING, steps

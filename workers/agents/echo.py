@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
+from swallowtail.workers.registry.declaration import agent
 
 
 class EchoInput(BaseModel):

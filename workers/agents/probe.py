@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
+from swallowtail.workers.registry.declaration import agent
 from swallowtail.workers.run.outcomes import PermanentError
 
 #: Longest sleep between two checks for a cancel request, in seconds.

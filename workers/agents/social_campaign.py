@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from swallowtail.context import Context
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.content_creator import generate_content
 from swallowtail.workers.agents.campaign.editor import review
@@ -17,8 +18,7 @@ from swallowtail.workers.agents.campaign.publisher import package
 from swallowtail.workers.agents.campaign.researcher import extract_facts, read_source
 from swallowtail.workers.llm.pace import Pace
 from swallowtail.workers.llm.provider import PlatformName
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context
+from swallowtail.workers.registry.declaration import agent
 
 #: Percent of the task that is done after the research, and after the last possible review.
 RESEARCHED, REVIEWED = 20.0, 95.0

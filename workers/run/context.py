@@ -20,6 +20,7 @@ from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.app.core.validation import CheckedJson
+from swallowtail.context import Context
 from swallowtail.workers.run.error_text import log_exception, safe_text
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.json_output import encode, to_text
@@ -31,15 +32,8 @@ from swallowtail.workers.run.step_names import find_naming_error, find_work_erro
 from swallowtail.workers.run.step_writer import StepWriter, Write, write_once
 
 
-class Context:
-    """An agent's access to its run. Start steps in the thread that called the agent; other threads may stream text.
-
-    Attributes:
-        task_id: id of the task.
-        instance_id: id of the task's instance.
-        attempt: 1 for the task's first run, and so on.
-        logger: a structured logger that names the task.
-    """
+class RunContext(Context):
+    """The context of a run in a worker: it writes to the ledger and streams live state."""
 
     def __init__(
         self,
@@ -81,26 +75,7 @@ class Context:
         message: str | None = None,
         tries: int | None = None,
     ) -> Any:
-        """Perform `fn(*args)` as a step, or return the output that was saved when it was performed before.
-
-        Args:
-            key: names the step within its task; at most 200 characters, each used once.
-            fn: the work; its output must have a JSON form of at most `max_output_bytes` and `max_json_depth` levels.
-            agent: who performs it, such as `ContentCreator`.
-            action: what is done, such as `generate_content`.
-            progress: percent of the task that is done once this step is.
-            message: text that clients show then.
-            tries: how often to try, each in a run of its own; `step_tries` by default.
-
-        When the soft time limit passes, `fn` gets Celery's SoftTimeLimitExceeded, once. It may catch that and return
-        what it has: the run goes on, and must end before the hard limit. Any exception from then on fails the task.
-
-        Returns:
-            The output after a round trip through JSON: models are dicts, tuples are lists.
-
-        Raises:
-            RunStopped: the step failed (its task is tried again, or has failed), or the run has to end.
-        """
+        """Perform `fn(*args)` as a step, or return the output that was saved when it was performed before."""
         with self._guarded():
             self._use_key(key, agent, action)
             self._writer.reject(find_work_error(fn, progress, tries))
@@ -120,25 +95,21 @@ class Context:
             return output.value
 
     def skip(self, key: str, agent: str, action: str, reason: str) -> None:
-        """Record that a step is not needed, and why. Raises RunStopped when the run has to end."""
+        """Record that a step is not needed, and why."""
         with self._guarded():
             self._use_key(key, agent, action)
             if key not in self._claim.saved:
                 self._writer.skip(key, agent, action, safe_text(reason))
 
     def progress(self, percent: float, message: str = "") -> None:
-        """Report how far the task is, 0 to 100; within an attempt it never decreases. Raises RunStopped."""
+        """Report how far the task is."""
         with self._guarded():
             if to_percent(percent) is None:
                 self._writer.reject("progress must be a number from 0 to 100")
             self._live.report(percent, redact_text(safe_text(message), self._claim.rules))
 
     def text(self, chunk: str) -> None:
-        """Stream a piece of the open step's text to the clients that watch the task; the output must hold all of it.
-
-        Text that may be the beginning of a secret is held back until the next piece. Raises RunStopped, or RuntimeError
-        if no step is open or the one that this thread was started in is over.
-        """
+        """Stream a piece of the open step's text, without what may be the beginning of a secret."""
         with self._guarded():
             step = self._open.find()
             with step.lock:
@@ -147,7 +118,7 @@ class Context:
                 step.send(step.text.feed(to_text(chunk)), self._claim, self._settings.inline_output_bytes)
 
     def check(self) -> None:
-        """Raise RunStopped if the run has to end. Call it in long loops, so that a cancelled run ends at once."""
+        """Raise RunStopped if the run has to end."""
         with self._guarded():
             pass
 

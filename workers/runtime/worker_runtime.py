@@ -18,7 +18,8 @@ from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.message_signing import MessageSigner
-from swallowtail.workers.registry.catalogue import AgentSpec, load_agents
+from swallowtail.workers.registry.catalogue import load_agents
+from swallowtail.workers.registry.declaration import AgentSpec
 from swallowtail.workers.run.shared_memory import RunSlot, SharedMemory
 
 _runtimes: dict[int, Runtime] = {}

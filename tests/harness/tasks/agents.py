@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
+from swallowtail.workers.registry.declaration import agent
 from swallowtail.workers.run.outcomes import WorkerStopping
 
 NAP = 0.02

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
+from structlog.testing import capture_logs
 
-from swallowtail.workers.registry.catalogue import CatalogueError, load_agents
+from swallowtail.extras import MODULES
+from swallowtail.workers.registry.catalogue import load_agents
+from swallowtail.workers.registry.declaration import CatalogueError
 from tests.harness.settings import make_settings
 
 AGENT = """
 from pydantic import BaseModel
-from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.registry.declaration import agent
 class AnswerInput(BaseModel):
     pass
 @agent(kind="moved", title="Moved", input=AnswerInput)
@@ -88,3 +91,14 @@ def test_paths_are_those_of_the_start(tmp_path: Path, monkeypatch: pytest.Monkey
     for settings in named:
         assert settings.database_file == start / "a.db"
         assert make_url(settings.database).database is not None
+
+
+def test_an_agent_of_ours_is_absent_without_its_extra_and_a_line_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MODULES, "campaign", "no_such_library")
+    with capture_logs() as lines:
+        assert "social_campaign" not in load_agents(make_settings())
+    assert [line["reason"] for line in lines if line["event"] == "agent_absent"] == [
+        "social_campaign needs the demo team's packages: pip install 'swallowtail[campaign]'"
+    ]

@@ -15,10 +15,11 @@ from pydantic import BaseModel, Field
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.agent_cards import validate_input
 from swallowtail.app.core.tables.system import Agent
+from swallowtail.context import Context
 from swallowtail.workers.agents import echo
-from swallowtail.workers.registry.catalogue import AgentSpec, CatalogueError, agent, card, load_agents
+from swallowtail.workers.registry.catalogue import card, load_agents
+from swallowtail.workers.registry.declaration import AgentSpec, CatalogueError, agent
 from swallowtail.workers.registry.input_schema import input_schema
-from swallowtail.workers.run.context import Context
 from tests.harness.settings import make_settings
 
 
@@ -115,7 +116,7 @@ def test_a_module_without_agents_is_refused(install: Callable[..., None]) -> Non
 
 def test_a_bad_agent_is_named_with_the_module_that_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = (
-        "from pydantic import BaseModel\nfrom swallowtail.workers.registry.catalogue import agent\n"
+        "from pydantic import BaseModel\nfrom swallowtail.workers.registry.declaration import agent\n"
         "@agent(kind='bad', title='Bad', input=BaseModel)\ndef run(ctx):\n    return 1\n"
     )
     (tmp_path / "bad_agents.py").write_text(source)

@@ -10,8 +10,8 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.context import Context
 from swallowtail.signals import step_started
-from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.outcomes import WORKER_STOPPED, OutcomeKind, PermanentError, RunOutcome, RunStopped
 from tests.harness.tasks.event_lines import steps
 from tests.workers.conftest import Harness

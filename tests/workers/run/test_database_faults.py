@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
 from tests.workers.conftest import Harness
 from tests.workers.test_run_task import GreetInput, perform
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from swallowtail.app.core.events import step_id
-from swallowtail.workers.run.context import Context
+from swallowtail.context import Context
 from swallowtail.workers.runtime import thread_context
 from tests.workers.conftest import Harness
 

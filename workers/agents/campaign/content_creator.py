@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from swallowtail.context import Context
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.manager import brand_rules
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
@@ -13,7 +14,6 @@ from swallowtail.workers.llm.pace import Pace
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, Platform, PlatformName
 from swallowtail.workers.llm.wording import hashtags
 from swallowtail.workers.reading.blocks import clean
-from swallowtail.workers.run.context import Context
 
 
 def generate_content(
