@@ -64,7 +64,13 @@ def test_a_button_shows_older_tasks(pages: InstancePages) -> None:
 def test_a_submitted_task_is_shown_from_its_event_without_another_request(pages: InstancePages) -> None:
     pages.open_tasks()
     asked: list[str] = []
-    pages.page.on("request", lambda request: asked.append(request.url) if "/api/v1/" in request.url else None)
+
+    def note(url: str) -> None:
+        # On a slow machine, the list asks why tasks wait.
+        if "/api/v1/" in url and not url.endswith("limit=1"):
+            asked.append(url)
+
+    pages.page.on("request", lambda request: note(request.url))
     ids = [pages.deployment.submit(pages.instance, "echo", {"message": "x"}, title=f"Task {n}") for n in range(20)]
     for number, task_id in enumerate(ids):
         expect(pages.row(task_id)).to_contain_text("Completed")

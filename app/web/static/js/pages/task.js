@@ -5,7 +5,8 @@ import { makeClient } from "../server/connection.js";
 import { onNextFrame, readState, setText } from "../display/dom.js";
 import { formatMessage, formatPercent, formatStatus, showTimestamp } from "../display/format.js";
 import { StepList } from "../tasks/step_list.js";
-import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "../tasks/task_state.js";
+import { applyEvent, isCancellable, isFinal, isRetryable, nameError, nameWait } from "../tasks/task_state.js";
+import { Waits } from "../tasks/waits.js";
 import { viewValue } from "../tasks/value_view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -17,12 +18,15 @@ class TaskPage {
   #shown = {};
   #waitForEvent;
   #missed = null;
+  #waits;
   #draw = onNextFrame(() => this.#drawNow());
 
   /** @param {object} task @param {(seq: number) => Promise<void>} waitForEvent resolves once the event is applied */
   constructor(task, waitForEvent) {
     this.task = task;
     this.#waitForEvent = waitForEvent;
+    const apply = (_, waiting) => this.#set({ ...this.task, waiting });
+    this.#waits = new Waits(task.instance_id, () => [this.task], apply);
     byId("input").append(viewValue(task.input));
     byId("cancel").addEventListener("click", () => this.#act("cancel"));
     byId("retry").addEventListener("submit", (event) => {
@@ -88,7 +92,9 @@ class TaskPage {
 
   #drawNow() {
     const { task } = this;
+    this.#waits.check();
     this.#drawStatus(task);
+    this.#drawWait(nameWait(task));
     setText(byId("attempt"), task.attempt || "–");
     setText(byId("seq"), task.last_seq);
     showTimestamp(byId("created"), task.created_at);
@@ -113,6 +119,12 @@ class TaskPage {
     byId("bar").dataset.status = task.status;
     document.title = `${words} · ${task.title} · Swallowtail`;
     setText(byId("announcement"), `${words}${isFinal(task) ? "" : `, ${Math.floor(task.progress / 25) * 25} percent`}`);
+  }
+
+  #drawWait(message) {
+    const callout = byId("wait");
+    callout.hidden = message === "";
+    setText(callout.querySelector("p"), message);
   }
 
   #drawOutcome(task) {

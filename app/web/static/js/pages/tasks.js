@@ -4,7 +4,8 @@ import { callApi, quote } from "../server/api.js";
 import { makeClient } from "../server/connection.js";
 import { BASE, onNextFrame, readState, setText, cloneTemplate } from "../display/dom.js";
 import { formatMessage, formatPercent, formatStatus, showTimestamp } from "../display/format.js";
-import { applyEvent, taskOf } from "../tasks/task_state.js";
+import { applyEvent, nameWait, taskOf } from "../tasks/task_state.js";
+import { Waits } from "../tasks/waits.js";
 
 class TaskList {
   #list = document.getElementById("tasks");
@@ -12,6 +13,7 @@ class TaskList {
   #more = document.getElementById("more");
   #rows = new Map();
   #tasks = new Map();
+  #waits;
   #draw = onNextFrame(() => this.#drawNow());
   #loading = false;
   #repeat = false;
@@ -21,6 +23,10 @@ class TaskList {
     this.instanceId = this.#filter.dataset.instance;
     this.#cursor = state.next_cursor;
     for (const task of state.tasks) this.#tasks.set(task.id, task);
+    this.#waits = new Waits(this.instanceId, () => [...this.#tasks.values()], (task, waiting) => {
+      this.#tasks.set(task.id, { ...task, waiting });
+      this.#draw();
+    });
     this.#drawNow();
     this.#filter.addEventListener("change", () => this.#applyFilter());
     this.#filter.addEventListener("submit", (event) => event.preventDefault());
@@ -104,6 +110,7 @@ class TaskList {
   }
 
   #drawNow() {
+    this.#waits.check();
     const shown = [...this.#tasks.values()].filter((task) => this.#belongs(task)).sort(latestFirst);
     const ids = new Set(shown.map((task) => task.id));
     for (const [id, row] of this.#rows) {
@@ -144,8 +151,10 @@ function drawTask(slots, task) {
   slots.bar.dataset.status = task.status;
   slots.bar.setAttribute("aria-label", `Progress of ${task.title}`);
   setText(slots.percent, formatPercent(task.progress));
-  setText(slots.message, formatMessage(task));
-  slots.message.title = task.message;
+  const wait = nameWait(task);
+  setText(slots.message, wait || formatMessage(task));
+  slots.message.title = wait || task.message;
+  slots.message.classList.toggle("warning", wait !== "");
   showTimestamp(slots.time, task.created_at, true);
 }
 

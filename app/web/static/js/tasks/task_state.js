@@ -3,10 +3,21 @@
 /** @typedef {Record<string, any>} Task a task's view, with `steps` where the page shows them */
 
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
+const TO_START = new Set(["SUBMITTED", "QUEUED", "RETRYING"]);
 
 /** @param {Task} task @returns {boolean} whether it is final */
 export function isFinal(task) {
   return FINAL.has(task.status);
+}
+
+/** @param {Task} task @returns {boolean} whether a worker should start it */
+export function isToStart(task) {
+  return TO_START.has(task.status);
+}
+
+/** @param {Task} task @returns {string} why no worker starts it; empty if nothing is wrong */
+export function nameWait(task) {
+  return isToStart(task) ? (task.waiting?.message ?? "") : "";
 }
 
 /** @param {Task} task @returns {boolean} whether it can be cancelled */
