@@ -1,4 +1,4 @@
-"""Starts the web process: `python -m swallowtail.app.wsgi`. With `--processes N` it supervises N processes that serve.
+"""Starts the web process, for `swallowtail web`. With `--processes N` it supervises N processes that serve.
 
 `SWALLOWTAIL_ASYNC_MODE` is `eventlet` (default), `gevent`, or `threading` (Werkzeug's server, for debugging and small
 installations). eventlet and gevent patch the standard library before anything else is imported, so the mode is read
@@ -124,7 +124,7 @@ def _read_arguments(arguments: Sequence[str] | None) -> Namespace:
 
     from swallowtail.app.core.logs.unlogged_output import Arguments
 
-    parser = Arguments(prog="python -m swallowtail.app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
+    parser = Arguments(prog="swallowtail web", description="Serve Swallowtail.", allow_abbrev=False)
     parser.add_argument("--processes", metavar="N", help="processes on the one address (SWALLOWTAIL_PROCESSES)")
     parser.add_argument("--member", type=int, help=SUPPRESS)
     return parser.parse_args(arguments)

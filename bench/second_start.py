@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from swallowtail.scripts.free_ports import find_port
+from swallowtail.scripts.processes.free_ports import find_port
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL = 5.0

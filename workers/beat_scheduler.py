@@ -1,6 +1,6 @@
 """Celery beat scheduler that reads schedules from the database and submits a task for each due slot.
 
-    celery -A swallowtail.workers.celery_app beat -S swallowtail.workers.beat_scheduler:DatabaseScheduler
+    swallowtail beat
 
 Slots are decided in the database (`core/services/schedule_firing`), so any number of beats may run. Beat writes no file
 and needs no broker to decide a slot: the outbox holds the task until this process's sweeper, or another one, sends it.

@@ -1,4 +1,4 @@
-"""Defines the Celery application of workers and beat: `celery -A swallowtail.workers.celery_app worker`.
+"""Defines the Celery application of workers and beat, which `workers/program` runs.
 
 `core/ledger/outbox` sends wake-ups to it by name, and `workers/run_task` handles them. The pool is prefork: a run that
 blocks can be interrupted by a signal, killed at its hard limit, and lost without affecting other runs.

@@ -1,6 +1,6 @@
 """Brings a deployment up to date before its processes start.
 
-`python -m swallowtail.workers.release` may run any number of times. It migrates the database, publishes the agents'
+`swallowtail release` executes it. It may run any number of times. It migrates the database, publishes the agents'
 cards and makes sure that the demo instance exists.
 """
 
@@ -23,7 +23,7 @@ from swallowtail.workers.registry import catalogue
 def main() -> None:
     """Run every step; exit with 1 and a message if one fails."""
     begin()
-    Arguments(prog="python -m swallowtail.workers.release", description="Bring a deployment up to date.").parse_args()
+    Arguments(prog="swallowtail release", description="Bring a deployment up to date.").parse_args()
     try:
         check_libraries(*RELEASE)
         settings = load_settings()

@@ -32,6 +32,7 @@ from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import begin
 from swallowtail.app.core.process.library_check import SWEEPER, check_libraries
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
+from swallowtail.app.core.process.python_command import python_command
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
 from swallowtail.workers.run.lease_keeper import LeaseKeeper
@@ -91,7 +92,7 @@ class SweeperStep(bootsteps.StartStopStep):
             log.warning("sweeper_process_ended", code=self._process.returncode)
         descriptor = shared_memory().descriptor
         module = "swallowtail.workers.sweeper_process"
-        command = [sys.executable, "-m", module, str(os.getpid()), str(descriptor), *agents()]
+        command = python_command(module, str(os.getpid()), str(descriptor), *agents())
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
 
 

@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 #: Seconds after which a silent process counts as gone, and the interval of its registrations.
 _EXPIRES_AFTER, _REGISTER_EVERY = 60.0, 20.0
 _ONLY_ID = 1
-_EMPTY = "the database is not set up; run python -m swallowtail.workers.release first"
-_BEHIND = "the database is not up to date; run python -m swallowtail.workers.release first"
+_EMPTY = "the database is not set up; run swallowtail release first"
+_BEHIND = "the database is not up to date; run swallowtail release first"
 
 
 def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:

@@ -30,6 +30,8 @@ class CommandEntry(NamedTuple):
     section: str
     #: Extra of the distribution that the command needs, such as `server`.
     extra: str | None = None
+    #: Whether options that the function does not have are passed on in `context.args`, to another program.
+    passes_options: bool = False
 
 
 class LazyCommand(TyperCommand):
@@ -47,7 +49,8 @@ class LazyCommand(TyperCommand):
         if isinstance(target, typer.Typer):
             parent.add_typer(target, name=self.name)
         else:
-            parent.command(self.name)(target)
+            settings = {"ignore_unknown_options": True, "allow_extra_args": True} if self.entry.passes_options else None
+            parent.command(self.name, context_settings=settings)(target)
         return typer.main.get_group(parent).commands[str(self.name)]
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:

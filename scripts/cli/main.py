@@ -33,6 +33,16 @@ COMMANDS = {
     "logout": CommandEntry("cli.commands.identity", "logout", "Sign out.", ACCOUNT, "server"),
     "whoami": CommandEntry("cli.commands.identity", "whoami", "Show who you are signed in as.", ACCOUNT, "server"),
     "tokens": CommandEntry("cli.commands.identity", "token_commands", "Your personal tokens.", ACCOUNT, "server"),
+    "up": CommandEntry("processes.commands", "up", "Run everything on this machine.", PROCESSES, "server"),
+    "web": CommandEntry("processes.commands", "web", "Serve pages, REST API and Socket.IO.", PROCESSES, "server"),
+    "worker": CommandEntry(
+        "processes.commands", "worker", "Run the tasks of agents.", PROCESSES, "server", passes_options=True
+    ),
+    "beat": CommandEntry(
+        "processes.commands", "beat", "Submit the tasks of schedules.", PROCESSES, "server", passes_options=True
+    ),
+    "release": CommandEntry("processes.commands", "release", "Prepare the database.", PROCESSES, "server"),
+    "redis": CommandEntry("processes.commands", "redis", "Run the embedded Redis.", PROCESSES, "server"),
     "instances": CommandEntry(
         "cli.commands.instances", "commands", "List, create, export or delete instances.", ADMINISTRATION, "server"
     ),

@@ -20,7 +20,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.scripts.cli.token_store import find_token
 
-_NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m swallowtail.workers.release"
+_NOT_SET_UP = "the database is not set up; run swallowtail up, or swallowtail release"
 
 
 @contextmanager
@@ -114,4 +114,4 @@ def _check_database_file(settings: Settings) -> None:
     """Raise Unavailable instead of creating an empty SQLite database."""
     path = settings.database_file
     if path is not None and not path.exists():
-        raise Unavailable(f"there is no database at {path}; run ./scripts/up, or python -m swallowtail.workers.release")
+        raise Unavailable(f"there is no database at {path}; run swallowtail up, or swallowtail release")

@@ -155,7 +155,7 @@ def print_tokens(tokens: Iterable[TokenView]) -> None:
 def print_agents(agents: Iterable[AgentView]) -> None:
     """Print agents as a table."""
     rows = [(card["kind"], card["title"], card["description"].partition("\n")[0]) for card in agents]
-    _print_table(("Kind", "Title", "What it does"), rows, "no agents; run python -m swallowtail.workers.release")
+    _print_table(("Kind", "Title", "What it does"), rows, "no agents; run swallowtail release")
 
 
 def print_agent(card: AgentView) -> None:

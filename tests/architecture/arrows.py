@@ -134,7 +134,7 @@ ARROWS = {
         "context core.config core.errors core.events core.ledger.claims core.ledger.runs core.privacy core.process "
         "core.runtime core.states core.validation signals"
     ),
-    "workers.reading": "core.config workers.run",
+    "workers.reading": "core.config core.process workers.run",
     "workers.llm": "core.config workers.reading workers.run",
     "workers.agents.campaign": "context workers.llm workers.reading workers.run",
     "workers.registry": ("context core.config core.database core.errors core.ledger.agent_cards extras workers.run"),
@@ -165,8 +165,10 @@ ARROWS = {
         "core.states workers.celery_app workers.isolation workers.metrics workers.registry workers.run "
         "workers.runtime"
     ),
+    "workers.program": "workers.celery_app",
     "scripts.audit_report": "",
     "scripts.banner": "core.config",
+    "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner",
     "scripts.cli": (
         "core.config core.deployment_identity core.errors core.events core.identity core.logs core.process "
         "core.queries core.runtime core.schemas core.security core.states core.validation"
@@ -177,15 +179,6 @@ ARROWS = {
         "core.tables core.validation scripts.cli"
     ),
     "scripts.enqueue": "scripts.cli",
-    "scripts.free_ports": "",
-    "scripts.lock": "",
-    "scripts.embedded_redis": "core.config core.errors core.logs core.process scripts.free_ports scripts.lock",
-    "scripts.process_output": "core.logs",
-    "scripts.procfile": "core.errors",
-    "scripts.supervise": (
-        "core.config core.database core.errors core.logs core.process scripts.banner scripts.embedded_redis "
-        "scripts.free_ports scripts.lock scripts.process_output scripts.procfile"
-    ),
     "migrations.versions": "",
     "testing": "context core.events extras workers.run",
     "swallowtail": "context signals testing workers.registry workers.run",

@@ -51,7 +51,7 @@ def test_names_are_imported_from_where_they_are_defined() -> None:
         ("app/web/websocket/frames.py", "from swallowtail.app.web.engineio import packets"),
         ("workers/run/context.py", "from swallowtail.workers import celery_app"),
         ("workers/run_task.py", "from swallowtail.app.web.factory import create_app"),
-        ("scripts/banner.py", "from swallowtail.scripts.supervise import main"),
+        ("scripts/banner.py", "from swallowtail.scripts.processes.up import main"),
     ],
 )
 def test_an_import_without_an_arrow_is_found(path: str, code: str) -> None:

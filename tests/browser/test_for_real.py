@@ -119,16 +119,12 @@ def test_the_readme_leads_to_a_deployment_that_works(
     with Deployment(tcp=True) as deployment:
         urls = {"postgresql://…": postgres_url, "redis://…": deployment.redis.url, "amqp://…": rabbit_url}
         reader = Reader(deployment, {**urls, "https://pages.example.org": site.origin})
-        for command in ("python -m swallowtail.workers.release", "swallowtail users create"):
+        for command in ("swallowtail release", "swallowtail users create"):
             reader.run(command)
         ports = [free_port(), free_port()]
-        programs = [
-            reader.start(f"w{port}", "python -m swallowtail.app.wsgi", SWALLOWTAIL_PORT=str(port)) for port in ports
-        ]
-        workers = [
-            reader.start(f"worker{number}", "celery -A swallowtail.workers.celery_app worker") for number in (1, 2)
-        ]
-        programs += [*workers, reader.start("beat", "celery -A swallowtail.workers.celery_app beat")]
+        programs = [reader.start(f"w{port}", "swallowtail web", SWALLOWTAIL_PORT=str(port)) for port in ports]
+        workers = [reader.start(f"worker{number}", "swallowtail worker") for number in (1, 2)]
+        programs += [*workers, reader.start("beat", "swallowtail beat")]
         try:
             for port in ports:
                 wait_until(partial(is_ready, port), f"the web process at {port} is ready")

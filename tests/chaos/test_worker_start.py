@@ -58,7 +58,7 @@ def test_a_database_without_tables_ends_it(fast_deployment: MakeDeployment) -> N
     deployment = fast_deployment(worker=False)
     program = start(deployment, database_url=f"sqlite:///{deployment.root}/empty.db")
     assert program.wait() == 1
-    assert "run python -m swallowtail.workers.release" in program.log_text()
+    assert "run swallowtail release" in program.log_text()
 
 
 def test_a_worker_replaces_its_children_after_so_many_runs(fast_deployment: MakeDeployment) -> None:

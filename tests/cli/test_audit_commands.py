@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.scripts.cli.main import COMMANDS, PROCESSES
 from tests.cli.command_line import CommandLine, load_commands, open_command_line
 from tests.cli.test_access_commands import paths
 from tests.identity.bench import PASSWORD
@@ -131,6 +132,7 @@ TABLE = {
 }  # fmt: skip
 #: Commands with tests of their own below, since they end the session.
 ALONE = {"logout", "keys rotate"}
+OF_PROCESSES = {name for name, entry in COMMANDS.items() if entry.section == PROCESSES}
 READING: dict[str, Callable[[CommandLine], list[str]]] = {
     "agents": lambda _: [],
     "instances": lambda _: [],
@@ -192,7 +194,7 @@ def run(cli: CommandLine, command: str, arguments: list[str], stdin: str | None 
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert set(paths(load_commands())) == set(TABLE) | set(READING) | ALONE
+    assert set(paths(load_commands())) == set(TABLE) | set(READING) | ALONE | OF_PROCESSES
 
 
 @pytest.mark.parametrize("command", TABLE)

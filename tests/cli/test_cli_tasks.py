@@ -242,7 +242,7 @@ def test_without_a_database_it_prints_what_to_do_and_creates_nothing(
 
     missing = cli.run("list", "demo")
     assert missing.exit_code == 8
-    assert "run ./scripts/up" in missing.stderr
+    assert "run swallowtail up" in missing.stderr
     assert not (tmp_path / "elsewhere").exists()
 
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))

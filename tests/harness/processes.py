@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import sys
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from swallowtail.scripts.procfile import read_procfile
-from tests.harness.program import ROOT, Program
+from swallowtail.scripts.processes.command_lines import command_line
+from tests.harness.program import Program
 from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 
 
 class WebProcess(Program):
-    """The Procfile's `web` on a loopback port, of several processes if it is set so. A restart keeps the port."""
+    """`swallowtail web` on a loopback port, of several processes if it is set so. A restart keeps the port."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -25,7 +23,7 @@ class WebProcess(Program):
         self.processes = int(env.get("SWALLOWTAIL_PROCESSES", 1))
         super().__init__(
             name,
-            command("web"),
+            command_line("web"),
             log=directory / f"{name}.log",
             env={**env, "SWALLOWTAIL_PORT": str(self.port)},
             cwd=directory,
@@ -54,13 +52,13 @@ class WebProcess(Program):
 
 
 class WorkerProcess(Program):
-    """The Procfile's `worker`."""
+    """`swallowtail worker`."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, concurrency: int = 1) -> None:
         self.concurrency = concurrency
         super().__init__(
             name,
-            [*command("worker"), "--hostname", f"{name}@%h", "--concurrency", str(concurrency)],
+            [*command_line("worker"), "--hostname", f"{name}@%h", "--concurrency", str(concurrency)],
             log=directory / f"{name}.log",
             env={**env, "SWALLOWTAIL_WORKER_CONCURRENCY": str(concurrency)},
             cwd=directory,
@@ -91,20 +89,14 @@ class WorkerProcess(Program):
 
 
 class BeatProcess(Program):
-    """The Procfile's `beat`."""
+    """`swallowtail beat`."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str]) -> None:
-        super().__init__(name, command("beat"), log=directory / f"{name}.log", env=env, cwd=directory)
+        super().__init__(name, command_line("beat"), log=directory / f"{name}.log", env=env, cwd=directory)
 
     def ready(self) -> bool:
         """It has begun to look for due schedules."""
         return "beat: Starting" in self.log_text()
-
-
-def command(name: str) -> list[str]:
-    """The Procfile's command of this name, with this Python."""
-    program, *arguments = shlex.split(read_procfile(ROOT / "Procfile")[name])
-    return [sys.executable if program == "python" else program, *arguments]
 
 
 def _children(pid: int) -> list[int]:

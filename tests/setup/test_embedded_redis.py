@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.scripts.embedded_redis import prepare_address, public_address, write_config
+from swallowtail.scripts.processes.embedded_redis import prepare_address, public_address, write_config
 from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -37,7 +37,7 @@ def server(var: Path, name: str = "redis", **env: str) -> Program:
     env = {"SWALLOWTAIL_VAR_DIR": str(var), **env}
     return Program(
         name,
-        [sys.executable, "-m", "swallowtail.scripts.embedded_redis"],
+        [sys.executable, "-m", "swallowtail.scripts.processes.embedded_redis"],
         log=var.parent / f"{name}.log",
         env=env,
         cwd=var.parent,

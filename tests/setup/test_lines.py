@@ -13,7 +13,7 @@ from rich.console import Console
 
 from swallowtail.app.core.logs.unlogged_output import LineStream
 from swallowtail.app.core.process.child_process import LineSplitter
-from swallowtail.scripts.process_output import ProcessOutput
+from swallowtail.scripts.processes.process_output import ProcessOutput
 
 
 def shown(console: Console) -> list[str]:

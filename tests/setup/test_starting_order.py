@@ -12,7 +12,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
-from swallowtail.scripts.supervise import Supervisor
+from swallowtail.scripts.processes.supervisor import Supervisor
 from tests.harness.settings import make_settings
 from tests.harness.system.ports import free_port
 

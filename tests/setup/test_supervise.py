@@ -1,4 +1,4 @@
-"""The supervisor with the real Procfile: it restarts processes that end, and leaves none running."""
+"""`swallowtail up`: it restarts processes that end, and leaves none running."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from swallowtail.app.core.process.python_command import python_command
+from swallowtail.scripts.processes.command_lines import UP
 from tests.harness.program import ROOT, Program, make_directory, remove_directory
 from tests.harness.system.ports import free_port
 from tests.harness.system.process_guard import session_pids
@@ -33,7 +34,7 @@ class Up(Program):
         self.url = f"http://127.0.0.1:{self.port}"
         env = {"SWALLOWTAIL_VAR_DIR": str(var), "PORT": str(self.port), "SWALLOWTAIL_RESTART_PAUSE": "0.1", **env}
         prepared = (ROOT / ".venv/swallowtail-installed").exists()
-        command = ["bash", "scripts/up"] if prepared else [sys.executable, "-m", "swallowtail.scripts.supervise"]
+        command = ["bash", "scripts/up"] if prepared else python_command(UP)
         super().__init__(name, command, log=var / f"{name}.log", env=env, cwd=ROOT)
 
     def ready(self) -> bool:
@@ -160,7 +161,7 @@ def test_a_taken_port_is_named(var: Path) -> None:
         second = Up(var / "other", PORT=str(first.port), name="second")
         second.log = var / "second.log"
         assert second.start(wait=False).wait() == 1
-        assert f"Port {first.port} is used by another program" in second.log_text()
+        assert f"swallowtail up: port {first.port} is used by another program" in second.log_text()
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.app.core.process.python_command import python_command
 from swallowtail.workers.reading.blocks import Block, Bounds, ReadDocument
 from swallowtail.workers.run.outcomes import PermanentError
 
@@ -36,8 +37,10 @@ def read_in_subprocess(
         "memory_bytes": settings.read_memory,
     }
     # The process gets no environment: a document must not reach settings or keys.
-    environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "swallowtail.workers.reading.subprocess_main", json.dumps(asked)]
+    # Nor the current folder on its path: a project's own `lxml.py` is not the library.
+    paths = [path for path in sys.path if path and path != os.getcwd()]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
+    command = python_command("swallowtail.workers.reading.subprocess_main", json.dumps(asked))
     process = subprocess.run(command, input=body, capture_output=True, env=environment, check=False)
     if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         text = f"reading the document takes more than {settings.read_cpu_seconds} seconds of processor time"

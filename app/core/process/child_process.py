@@ -1,6 +1,7 @@
 """Runs one child process for a supervisor and restarts it until it is stopped.
 
-`scripts/supervise` has one for each line of the Procfile, `app/web/serving/multiprocess` one for each web process.
+`scripts/processes/supervisor` has one for each process of `swallowtail up`, `app/web/serving/multiprocess` one for each
+web process.
 """
 
 from __future__ import annotations

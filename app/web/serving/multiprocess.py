@@ -1,4 +1,4 @@
-"""Supervises several web processes on one address: `python -m swallowtail.app.wsgi --processes 4`.
+"""Supervises several web processes on one address: `swallowtail web --processes 4`.
 
 The parent serves no requests and imports nothing of the application. It reserves the address, starts its children,
 restarts those that die, forwards the signal to end, and waits until all have closed. If the parent is killed, the
@@ -22,6 +22,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy
 from swallowtail.app.core.process.private_files import open_private
+from swallowtail.app.core.process.python_command import python_command
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.serving.listener import name_of, reserve
 
@@ -65,7 +66,7 @@ class _WebProcess(ChildProcess):
     def __init__(self, number: int, settings: Settings, env: dict[str, str], metrics: Path) -> None:
         super().__init__(
             f"web process {number}",
-            shlex.join([sys.executable, "-m", "swallowtail.app.wsgi", MEMBER, str(number)]),
+            shlex.join(python_command("swallowtail.app.wsgi", MEMBER, str(number))),
             env=env,
             policy=RestartPolicy(
                 settings.stop_grace, settings.restart_pause, settings.restart_pause_max, settings.restart_forget

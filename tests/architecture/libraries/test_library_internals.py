@@ -78,7 +78,7 @@ def test_every_listed_file_uses_private_names() -> None:
         ("app/web/container.py", "import flask_socketio as f\ns = f.SocketIO(None)\nt = s\nt.wsgi_server.stop()"),
         ("bench/peers/stock_server.py", "socketio.server_options.clear()"),
         ("bench/peers/stock_server.py", "wsgi.server(listener, app, protocol=wsgi.HttpProtocol)"),
-        ("scripts/supervise.py", "def f(client): client._get_socket('a')"),
+        ("scripts/processes/up.py", "def f(client): client._get_socket('a')"),
         ("clients/python/handlers.py", "def f(client): client._trigger_event('a')"),
         ("bench/emit.py", "def f(client): client._trigger_event('a')"),
     ],

@@ -65,7 +65,7 @@ def test_a_name_that_is_set_is_the_deployments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "blue"])
 def test_a_database_without_tables_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match=r"run python -m swallowtail\.workers\.release first"):
+    with pytest.raises(SettingsError, match=r"run swallowtail release first"):
         join(make_settings(var_dir=tmp_path, deployment=name))
 
 

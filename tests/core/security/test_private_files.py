@@ -171,7 +171,7 @@ def test_a_file_that_cannot_be_made_private_is_reported(tmp_path: Path, monkeypa
 def test_the_embedded_server_and_its_files_are_private(tmp_path: Path) -> None:
     var = tmp_path / "v"
     var.mkdir(mode=0o755)
-    command = ["-c", "import os; os.umask(0); from swallowtail.scripts.embedded_redis import main; main()"]
+    command = ["-c", "import os; os.umask(0); from swallowtail.scripts.processes.embedded_redis import main; main()"]
     server = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env=clean_environment({"SWALLOWTAIL_VAR_DIR": str(var)})
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
-from swallowtail.scripts.free_ports import is_free
+from swallowtail.scripts.processes.free_ports import is_free
 
 #: Below the range from which systems give out ports to outgoing connections, so that a server which is down for a
 #: moment finds its port free again.

@@ -20,15 +20,17 @@ PAGES += [*sorted(ROOT.glob("clients/*.md")), *sorted(ROOT.glob("scripts/*.md"))
 #: Recipes that other tests run, and those that are the tests themselves, by how they begin.
 ELSEWHERE = {
     "./scripts/up": "tests/setup/test_supervise.py",
+    "swallowtail up": "tests/setup/test_supervise.py",
     "SWALLOWTAIL_AGENTS=examples.word_count ./scripts/up": "tests/setup/test_supervise.py",
     "./scripts/test": "scripts/test",
     "./scripts/check": "scripts/check",
     "./scripts/bench": "tests/bench/test_summary.py",
-    "python -m swallowtail.app.wsgi": "tests/journey/operation/test_processes.py",
+    "swallowtail web": "tests/journey/operation/test_processes.py",
     "rabbitmqctl": "tests/journey/deployment/test_rabbitmq_permissions.py",
     "./scripts/prepare": "tests/setup/test_prepare.py",
-    "python -m swallowtail.workers.release": "tests/browser/test_for_real.py",
-    "celery -A": "tests/browser/test_for_real.py",
+    "swallowtail release": "tests/browser/test_for_real.py",
+    "swallowtail worker": "tests/browser/test_for_real.py",
+    "swallowtail beat": "tests/browser/test_for_real.py",
 }
 EXAMPLES = {
     "brief.md": "tests/journey/deployment/test_recipes.py",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from swallowtail.scripts.processes.command_lines import command_line
 from tests.harness.deployment import Deployment
-from tests.harness.processes import command
 from tests.harness.program import ROOT, clean_environment
 
 pytestmark = pytest.mark.long
@@ -32,7 +32,7 @@ def noise():
     __import__("subprocess").run(["/bin/echo", "of a program that was started"])
     warnings.warn("careful", stacklevel=1)
     raise LookupError("lost by a thread")
-if "celery" in " ".join(__import__("sys").orig_argv) or "wsgi" in " ".join(__import__("sys").orig_argv):
+if "workers.program" in " ".join(__import__("sys").orig_argv) or "wsgi" in " ".join(__import__("sys").orig_argv):
     threading.Thread(target=noise, daemon=True).start()
 """
 
@@ -71,12 +71,12 @@ def test_every_line_of_web_worker_beat_and_release_is_an_object(new_deployment: 
 @pytest.mark.parametrize(
     ("arguments", "payload"),
     [
-        (command("web")[1:], {"port": "no number"}),
-        (command("web")[1:], {"database_url": "sqlite:////nowhere/at/all.db", "database_wait": "0.1"}),
+        (command_line("web")[1:], {"port": "no number"}),
+        (command_line("web")[1:], {"database_url": "sqlite:////nowhere/at/all.db", "database_wait": "0.1"}),
         (["-m", "swallowtail.workers.release"], {"lease_seconds": "-1"}),
         (["-m", "swallowtail.workers.sweeper_process"], {"lease_seconds": "-1"}),
-        (command("beat")[1:], {"lease_seconds": "-1"}),
-        (["-m", "swallowtail.scripts.supervise"], {"lease_seconds": "-1"}),
+        (command_line("beat")[1:], {"lease_seconds": "-1"}),
+        (["-m", "swallowtail.scripts.processes.up"], {"lease_seconds": "-1"}),
     ],
 )
 def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], payload: dict[str, str], tmp_path: Any) -> None:
@@ -99,9 +99,9 @@ def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], payload: 
     [
         ["-m", "swallowtail.app.wsgi", "--bogus"],
         ["-m", "swallowtail.workers.release", "--bogus"],
-        ["-m", "swallowtail.scripts.supervise", "--bogus"],
-        ["-m", "swallowtail.scripts.embedded_redis", "--bogus"],
-        ["-m", "celery", "-A", "swallowtail.workers.celery_app", "worker", "--bogus"],
+        ["-m", "swallowtail.scripts.processes.up", "--bogus"],
+        ["-m", "swallowtail.scripts.processes.embedded_redis", "--bogus"],
+        ["-m", "swallowtail.workers.program", "worker", "--bogus"],
         ["-m", "celery", "-A", "swallowtail.workers.celery_app", "beat", "--max-interval=soon"],
         ["-m", "swallowtail.scripts.enqueue", "tokens", "create", "ci", "--bogus"],
         ["-m", "swallowtail.scripts.enqueue", "tokens", "create", "ci", "--for", "abc"],

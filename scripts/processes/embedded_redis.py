@@ -1,6 +1,6 @@
 """Starts the embedded Redis-compatible server, which a single machine uses without `SWALLOWTAIL_REDIS_URL`.
 
-`python -m swallowtail.scripts.embedded_redis` executes the server in the foreground. Only this user can reach it: on a
+`swallowtail redis` executes the server in the foreground. Only this user can reach it: on a
 unix socket in the var directory, or with a password on a loopback port where that path is too long for a socket.
 
 It stores nothing on disk: the sweeper finds in the database what a restart loses.
@@ -22,14 +22,14 @@ from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.private_files import open_private
-from swallowtail.scripts.free_ports import find_port, is_free
-from swallowtail.scripts.lock import LockHeld, acquire_lock
+from swallowtail.scripts.processes.free_ports import find_port, is_free
+from swallowtail.scripts.processes.lock import LockHeld, acquire_lock
 
 
 def main() -> None:
     """Execute the server, or wait for a signal where another server is configured."""
     begin()
-    Arguments(prog="python -m swallowtail.scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
+    Arguments(prog="swallowtail redis", description="Run the embedded Redis.").parse_args()
     try:
         settings = load_settings()
         if not settings.embedded_redis:

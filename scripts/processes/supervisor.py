@@ -1,8 +1,8 @@
-"""Runs the processes of the Procfile on one machine until Ctrl-C, and restarts those that end.
+"""Runs the processes of a deployment on one machine until Ctrl-C, and restarts those that end.
 
-`scripts/up` executes it. The embedded server starts first, then the release runs to its end, then web, worker and beat
-start. Web starts beside the release when the tables need no migration. Existing Procfile runners stop everything when
-one process ends, which is why Swallowtail has a supervisor of its own.
+`swallowtail up` executes it. The embedded server starts first, then the release runs to its end, then web, worker
+and beat start. Web starts beside the release when the tables need no migration. Existing Procfile runners stop
+everything when one process ends, which is why Swallowtail has a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -14,19 +14,13 @@ import signal
 import sys
 from pathlib import Path
 
-from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.schema_version import is_up_to_date
-from swallowtail.app.core.errors import SettingsError
-from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
 from swallowtail.scripts.banner import ready_message, wait_for_answer
-from swallowtail.scripts.embedded_redis import prepare_address, prepare_directory
-from swallowtail.scripts.free_ports import is_free
-from swallowtail.scripts.lock import LockHeld, acquire_lock
-from swallowtail.scripts.process_output import ProcessOutput
-from swallowtail.scripts.procfile import read_procfile
+from swallowtail.scripts.processes.embedded_redis import prepare_address
+from swallowtail.scripts.processes.process_output import ProcessOutput
 
-ROOT = Path(__file__).resolve().parents[1]
 SERVER, RELEASE, WEB = "redis", "release", "web"
 #: Seconds for which web starts alone: on two cores, the others would take half of its time.
 HEAD_START = 3.0
@@ -133,33 +127,6 @@ def make_environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def hold_lock(settings: Settings) -> None:
-    """Hold the lock of the var directory until this process ends. Exits when another supervisor has it."""
-    try:
-        acquire_lock(prepare_directory(settings.var) / "up.lock")
-    except LockHeld as held:
-        sys.exit(
-            f"Swallowtail already runs on {settings.var} (process {held.holder}). "
-            "Stop it first, or set SWALLOWTAIL_VAR_DIR."
-        )
-
-
-def main() -> None:
-    """Check settings, lock and port, then supervise."""
-    os.chdir(ROOT)
-    begin()
-    Arguments(prog="scripts/up", description="Run Swallowtail on this machine until Ctrl-C.").parse_args()
-    try:
-        settings = load_settings()
-        commands = read_procfile(ROOT / "Procfile")
-        hold_lock(settings)
-    except SettingsError as wrong:
-        sys.exit(wrong.message)
-    if settings.port and not is_free(settings.port):
-        sys.exit(f"Port {settings.port} is used by another program. Set SWALLOWTAIL_PORT to a free one.")
-    sys.exit(asyncio.run(Supervisor(settings, commands).run()))
-
-
 def _answers(url: str) -> bool:
     # Imported here, beside the release: the import takes a tenth of a second, and the processes have started by then.
     import redis
@@ -171,7 +138,3 @@ def _answers(url: str) -> bool:
         return False
     finally:
         client.close()
-
-
-if __name__ == "__main__":
-    main()

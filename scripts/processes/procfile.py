@@ -13,7 +13,7 @@ _LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)")
 def read_procfile(path: Path) -> dict[str, str]:
     """Return the commands by name, in the order of the file, without blank lines and comments. Raises SettingsError."""
     commands: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_read(path).splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
@@ -23,3 +23,12 @@ def read_procfile(path: Path) -> dict[str, str]:
             raise SettingsError(f"{path.name}, line {number}: {match['name']} is listed twice")
         commands[match["name"]] = match["command"]
     return commands
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise SettingsError(f"{path} cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        raise SettingsError(f"{path} is not UTF-8 at byte {fault.start}: save it as UTF-8") from None

@@ -1,0 +1,1 @@
+"""The commands that run processes (`swallowtail up`, `web`, `worker`, …), the supervisor, and the embedded Redis."""

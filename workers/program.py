@@ -1,0 +1,36 @@
+"""Runs Celery's `worker` or `beat` with this deployment's application: `python -m swallowtail.workers.program worker`.
+
+`swallowtail worker` and `swallowtail beat` execute it. Further arguments are options of Celery's command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+# Before Celery's command, which imports it with the current folder on the path, before the libraries.
+import swallowtail.workers.celery_app  # noqa: F401 - for what it does
+
+# isort: split
+
+from celery.bin.celery import celery
+
+APPLICATION = "swallowtail.workers.celery_app"
+#: The arguments of each command before those of the caller. Workers exchange no messages: the database has their state.
+COMMANDS = {
+    "worker": ("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    "beat": ("-S", "swallowtail.workers.beat_scheduler:DatabaseScheduler", "--pidfile="),
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command that the first argument names until it ends, and exit."""
+    name, *options = arguments or ["--help"]
+    # Celery executes `sys.argv` with this Python when SIGHUP restarts a worker.
+    sys.argv = ["-P", "-m", "swallowtail.workers.program", *arguments]
+    line = ["--quiet", "-A", APPLICATION, name, *COMMANDS.get(name, ()), *options]
+    celery.main(args=line, prog_name="swallowtail", auto_envvar_prefix="CELERY")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
