@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .async_client import AsyncClient
     from .client import Client
     from .errors import (
         ApiError,
@@ -32,6 +33,7 @@ __all__ = [
     "Agent",
     "ApiError",
     "ApiWarning",
+    "AsyncClient",
     "Client",
     "ClientError",
     "Conflict",
@@ -62,6 +64,7 @@ __all__ = [
 _DEFINED_IN = {
     name: module
     for module, names in {
+        "async_client": "AsyncClient",
         "client": "Client",
         "errors": (
             "ApiError ClientError Conflict ConnectionFailed Forbidden InvalidInput NotFound TooFast Unauthenticated "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, overload
 
+from .callers.blocking import Caller, Stream
 from .rest import calls, flows
-from .rest.blocking import Caller, Stream
-from .rest.results import Agent, Event, Step, Submission, Task
+from .rest.results import Agent, Event, LiveUpdate, Reset, Step, Submission, Task
+from .stream.log_stream import Position, Subject, deliver_log, wait_for_task
 
 
 class Client(Caller):
@@ -96,3 +97,29 @@ class Client(Caller):
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Stream[Any]:
         """Return the JSON of all items of a list, from all its pages."""
         return self._stream(flows.deliver_pages(self._session, path, params or {}, lambda item: item))
+
+    def wait(self, task_id: str, timeout: float | None = None) -> Task:
+        """Return a task once it has ended, however it ended. Raises TimeoutError after `timeout` seconds."""
+        return self._run(wait_for_task(self._session, task_id, timeout))
+
+    @overload
+    def watch(
+        self, instance: str, *, task: str | None = None, since: Position | None = None, live: Literal[False] = False
+    ) -> Stream[Event | Reset]: ...
+
+    @overload
+    def watch(
+        self, instance: str, *, task: str | None = None, since: Position | None = None, live: bool
+    ) -> Stream[Event | LiveUpdate | Reset]: ...
+
+    def watch(
+        self, instance: str, *, task: str | None = None, since: Position | None = None, live: bool = False
+    ) -> Stream[Any]:
+        """Return the events of an instance as they happen, each once and in order, until the stream is closed.
+
+        It begins now, or after `since`; with `task`, at the beginning of that task, and ends when the task ends. A lost
+        connection, a restart of the server or an outage of Redis does not end it. `Reset` comes in place of events that
+        are not stored any more. `live` adds progress and text of running steps.
+        """
+        subject = Subject(instance, task, live)
+        return self._stream(deliver_log(self._session, subject, since)).begin()

@@ -41,7 +41,7 @@ class ApiError(ClientError):
         self.problem = dict(problem or {})
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.code})" if self.field is None else f"{self.field}: {self.message} ({self.code})"
+        return f"{self.message} ({self.code})"
 
     @property
     def errors(self) -> list[dict[str, str]]:

@@ -25,6 +25,9 @@ class Handlers:
     def handle_subscribed(self, instance_id: str, answer: Payload) -> None:
         """The server accepted a subscription; `answer` is its acknowledgement."""
 
+    def handle_refused(self, instance_id: str, error: Payload) -> None:
+        """The server refused a subscription, which ends it; `handle_error` was called before."""
+
     def handle_unsubscribed(self, instance_id: str) -> None:
         """The server confirmed an `unsubscribe`."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from socket import SHUT_RDWR
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import engineio
 import socketio
@@ -74,18 +76,24 @@ class _Socket(socketio.Client):  # type: ignore[misc] # the library has no types
 class SocketConnection:
     """A connection by python-socketio over a websocket alone. Calls `receive` in the order of arrival."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, tls: ssl.SSLContext | None = None) -> None:
+        """Prepare a connection; `tls` checks the server's certificate, by default as the library does."""
         self._ended = threading.Event()
         self._reason = "transport error"
-        self._socket = _Socket(reconnection=False, handle_sigint=False, logger=_wire_log, engineio_logger=_wire_log)
+        options = {} if tls is None else {"websocket_extra_options": {"sslopt": {"context": tls}}}
+        self._socket = _Socket(
+            reconnection=False, handle_sigint=False, logger=_wire_log, engineio_logger=_wire_log, **options
+        )
         self._socket.on("connect", lambda: receive("connect", {}))
         self._socket.on("disconnect", self._end)
         self._socket.on("*", lambda name, payload=None, *_: receive(name, payload if payload is not None else {}))
 
     def open(self, url: str, auth: Payload | None, timeout: float) -> None:
         """See ServerConnection."""
+        # The library leaves out the path of the URL.
+        path = f"{urlsplit(url).path.strip('/')}/socket.io".lstrip("/")
         try:
-            self._socket.connect(url, auth=auth, transports=["websocket"], wait_timeout=timeout)
+            self._socket.connect(url, auth=auth, transports=["websocket"], socketio_path=path, wait_timeout=timeout)
         except socketio.exceptions.ConnectionError as fault:
             self._abandon()
             raise (Refused if self._socket.failed_namespaces else ConnectionFailed)(str(fault)) from fault

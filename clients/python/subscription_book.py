@@ -188,6 +188,7 @@ class SubscriptionBook:
             self._subscribe_later(subscription, pause / EARLIEST)
         else:
             del self._subscriptions[instance_id]
+            notify(self._handlers.handle_refused, instance_id, error)
 
     def _reset(self, instance_id: str, subscription: _Subscription, reason: str) -> None:
         if reason != "revoked":

@@ -50,8 +50,7 @@ class TaskWebSocketClient(Handlers):
         `token` is shown as well. A function is called for it at every connection, and for another one before the one
         shown expires.
         """
-        self.url = url
-        self.auth = auth
+        self.url, self.auth = url, auth
         times = Timeouts(answer_within, retry_after, retry_at_most)
         self._threads: list[threading.Thread] = []
         self._queue = WorkQueue()
@@ -72,8 +71,8 @@ class TaskWebSocketClient(Handlers):
 
     # --- Methods to call ----------------------------------------------------------------------------------------------
 
-    def connect(self, timeout: float = 10.0) -> None:
-        """Connect, and keep connecting after every loss until `disconnect`.
+    def connect(self, timeout: float | None = 10.0) -> None:
+        """Connect, and keep connecting after every loss until `disconnect`. With None, do not wait for a connection.
 
         Raises:
             ConnectionFailed: there was no connection within `timeout` seconds, or the server refuses this client.
@@ -87,6 +86,8 @@ class TaskWebSocketClient(Handlers):
         self._threads = [threading.Thread(target=target, name=type(self).__name__, daemon=True) for target in targets]
         for thread in self._threads:
             thread.start()
+        if timeout is None:
+            return
         with self._changed:
             self._changed.wait_for(lambda: self._state != "offline" or self._refusal is not None, timeout)
             failed = self._state == "offline"

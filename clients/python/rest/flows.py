@@ -58,6 +58,11 @@ class Deliver:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The position of a stream is known: what happens from now on is part of it."""
+
+
+@dataclass(frozen=True)
 class Done:
     """A flow has ended with a result."""
 

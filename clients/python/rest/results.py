@@ -212,8 +212,8 @@ class Event:
 class LiveUpdate:
     """Progress or a piece of text of a running step, which no log stores: `type` is `progress` or `text`.
 
-    `progress` has `progress` and `message`; `text` has `step_id` and `text`, the piece to append, and `is_start` when
-    the text begins again.
+    `progress` has `progress` and `message`. `text` has `step_id` and `text`, the piece that begins at character
+    `offset` of the step's text; with `is_start`, it replaces the text so far.
     """
 
     instance_id: str
@@ -224,6 +224,7 @@ class LiveUpdate:
     message: str | None = None
     step_id: str | None = None
     text: str | None = None
+    offset: int = 0
     is_start: bool = False
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 

@@ -7,6 +7,7 @@ import binascii
 import json
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 #: A token, or a function that returns one; the asyncio client also takes a function that returns an awaitable.
 Token = str | Callable[[], str]
@@ -36,6 +37,11 @@ class TokenSource:
         if self.function is None:
             return False
         return self.value is None or (self._ends_at is not None and time.time() > self._ends_at - _MARGIN)
+
+    @property
+    def for_connections(self) -> str | Callable[[], str] | None:
+        """The token as the Socket.IO client takes it; of the asyncio client, only a text."""
+        return self.value if self.function is None else cast("Callable[[], str]", self.function)
 
     def store(self, token: str) -> str:
         """Keep what the function returned."""

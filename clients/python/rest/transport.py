@@ -18,20 +18,24 @@ Verify = bool | str | ssl.SSLContext
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
-def client_options(url: str, verify: Verify) -> dict[str, Any]:
+def client_options(url: str, tls: ssl.SSLContext | None) -> dict[str, Any]:
     """Return the options of the HTTP client, for `httpx2.Client` and `httpx2.AsyncClient`."""
+    # Without TLS, the library need not read the certificates of all authorities.
+    verify = False if tls is None else tls
     return {
         "base_url": url,
-        "verify": make_context(url, verify),
+        "verify": verify,
         "headers": {"Accept": "application/json", "User-Agent": "swallowtail-client"},
     }
 
 
-def make_context(url: str, verify: Verify) -> ssl.SSLContext | bool:
-    """Return the TLS context for a server; no context is made for an address without TLS."""
+def make_context(url: str, verify: Verify) -> ssl.SSLContext | None:
+    """Return the TLS context for a server; None for an address without TLS."""
+    if not url.startswith("https:"):
+        return None
     if isinstance(verify, str):
         return ssl.create_default_context(cafile=verify)
-    return verify if url.startswith("https:") or not isinstance(verify, bool) else False
+    return httpx2.create_ssl_context(verify=verify)
 
 
 def request_options(command: Send) -> dict[str, Any]:

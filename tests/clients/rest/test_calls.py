@@ -159,7 +159,7 @@ def test_every_problem_is_an_error_of_its_class(status: int, code: str, name: st
         open_client(FakeRest(problem(status, code, field="title"))).get("t")
     error = raised.value
     assert (type(error).__name__, error.code, error.status, error.field) == (name, code, status, "title")
-    assert str(error) == f"title: it is {code} ({code})"
+    assert str(error) == f"it is {code} ({code})"
 
 
 def test_an_invalid_input_has_all_its_errors() -> None:

@@ -8,47 +8,27 @@ from typing import Any, Generic, Self, TypeVar
 
 import httpx2
 
-from . import flows
-from .addresses import check_url
-from .calls import Call
-from .flows import CallForToken, Deliver, Done, Flow, Send, Session, Sleep
-from .tokens import Token, TokenSource
-from .transport import Verify, client_options, lost_requests, request_options
+from ..rest import flows
+from ..rest.calls import Call
+from ..rest.flows import Begun, CallForToken, Deliver, Done, Flow, Send, Sleep
+from ..rest.tokens import Token
+from ..rest.transport import client_options, lost_requests, request_options
+from ..stream.log_stream import OpenFeed, Take
+from ..stream.mailbox import Mailbox
+from .caller import BaseCaller
 
 T = TypeVar("T")
 
 
-class Caller:
-    """Sends calls to one server."""
+#: Seconds that the end of a stream waits for its connection to close.
+_CLOSE_WITHIN = 2.0
 
-    def __init__(
-        self,
-        url: str = "http://localhost:8000",
-        token: Token | None = None,
-        timeout: float = 30.0,
-        *,
-        retries: bool = True,
-        verify: Verify = True,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> None:
-        """Prepare a client of the server at `url`; nothing is sent yet.
 
-        Args:
-            url: The server's address, maybe with a path in front of `/api`.
-            token: A token, or a function that returns one. It is called for another token before the last one expires,
-                and when the server refuses it.
-            timeout: Seconds for one call, with its repetitions.
-            retries: Whether to repeat calls that failed for a reason that may pass.
-            verify: False to accept every certificate, or the path of a file with certificates of authorities.
-            transport: What sends the requests instead of a network connection, for tests.
+class Caller(BaseCaller[Token, httpx2.BaseTransport]):
+    """Sends calls to one server, in the thread of the caller."""
 
-        """
-        self.url = check_url(url)
-        self._session = Session(TokenSource(token), timeout, retries)
-        self._http = httpx2.Client(**client_options(self.url, verify), transport=transport)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.url!r})"
+    def _open_http(self, transport: httpx2.BaseTransport | None) -> None:
+        self._http = httpx2.Client(**client_options(self.url, self._tls), transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +52,7 @@ class Caller:
     def _stream(self, flow: Flow[None]) -> Stream[Any]:
         return Stream(self, flow)
 
-    def advance(self, flow: Flow[Any]) -> Deliver | Done:
+    def advance(self, flow: Flow[Any]) -> Deliver | Begun | Done:
         """Execute the commands of a flow up to its next item or its end."""
         answer: Any = None
         fault: Exception | None = None
@@ -81,7 +61,7 @@ class Caller:
                 command = flow.send(answer) if fault is None else flow.throw(fault)
             except StopIteration as end:
                 return Done(end.value)
-            if isinstance(command, Deliver):
+            if isinstance(command, Deliver | Begun):
                 return command
             answer = fault = None
             try:
@@ -98,6 +78,12 @@ class Caller:
                 time.sleep(command.seconds)
             case CallForToken():
                 return command.function()
+            case OpenFeed():
+                feed = self._make_feed(Mailbox(_ignore), self._session.tokens.for_connections, _CLOSE_WITHIN)
+                feed.open(command.instance, command.since, live=command.live)
+                return feed
+            case Take():
+                return command.feed.take(command.timeout)
         return None
 
 
@@ -113,6 +99,8 @@ class Stream(Generic[T]):
 
     def __next__(self) -> T:
         outcome = self._caller.advance(self._flow)
+        while isinstance(outcome, Begun):
+            outcome = self._caller.advance(self._flow)
         if isinstance(outcome, Done):
             raise StopIteration
         item: T = outcome.item
@@ -124,6 +112,15 @@ class Stream(Generic[T]):
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def begin(self) -> Self:
+        """Find the position from which on events belong to the stream."""
+        self._caller.advance(self._flow)
+        return self
+
     def close(self) -> None:
         """End the iterator."""
         self._flow.close()
+
+
+def _ignore() -> None:
+    """Do nothing: a thread that waits for an item is woken by the mailbox."""

@@ -1,0 +1,1 @@
+"""Streams of the Python client, with real processes and with a connection of the test."""
