@@ -1,4 +1,4 @@
-"""scripts/prepare finds a Python, refuses unknown purposes, and does nothing where everything is installed."""
+"""scripts/prepare finds a Python, says why an installation fails, and does nothing where everything is installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def programs(tmp_path: Path) -> Path:
     """A directory with the few programs that are on every machine."""
     directory = tmp_path / "bin"
     directory.mkdir()
-    for name in ("cat", "cksum", "dirname", "rm"):
+    for name in ("cat", "cksum", "dirname", "grep", "rm", "tail", "tee"):
         matches = shutil.which(name)
         assert matches is not None
         (directory / name).symlink_to(matches)
@@ -68,3 +68,51 @@ def test_an_unknown_purpose_is_refused(tree: Path, programs: Path) -> None:
 def test_where_everything_is_installed_it_does_nothing(programs: Path) -> None:
     done = prepare(ROOT, programs)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+#: Stands for the environment's Python: pip works, and fails to install while the file `fault` exists.
+PYTHON = """#!{bash}
+case "$*" in
+    "-m pip --version") ;;
+    "-m pip install"*) [ ! -e fault ] || {{ echo "Collecting celery"; cat fault; exit 1; }} ;;
+    *browser_libraries.py*) exit 1 ;;
+esac
+"""
+NO_NETWORK = "ERROR: Could not find a version that satisfies celery\nERROR: Failed to establish a new connection\n"
+
+
+def install_program(path: Path, text: str) -> None:
+    """Write a program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.format(bash=shutil.which("bash")))
+    path.chmod(0o755)
+
+
+def test_a_failure_of_pip_is_shown_with_a_remedy_and_the_next_run_repairs_it(tree: Path, programs: Path) -> None:
+    install_program(tree / ".venv/bin/python", PYTHON)
+    (tree / "fault").write_text(NO_NETWORK)
+    done = prepare(tree, programs, "check")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        "scripts/prepare: the Python packages could not be installed:",
+        *NO_NETWORK.splitlines(),
+        "The package index was not reached: check the network and the proxy (HTTPS_PROXY), then run this again.",
+    ]
+    assert not (tree / ".venv/swallowtail-installed").exists()
+
+    (tree / "fault").unlink()
+    done = prepare(tree, programs, "check")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert prepare(tree, programs, "check").stderr == ""
+
+
+def test_a_failure_of_npm_is_shown_with_the_place_of_its_output(tree: Path, programs: Path) -> None:
+    install_program(tree / ".venv/bin/python", PYTHON)
+    install_program(programs / "npm", "#!{bash}\necho 'npm error code EUSAGE: package.json is wrong' >&2; exit 1\n")
+    done = prepare(tree, programs)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-3:] == [
+        "scripts/prepare: the JavaScript packages could not be installed:",
+        "npm error code EUSAGE: package.json is wrong",
+        "The whole output is in .venv/swallowtail-install.log. Run this again once the cause is mended.",
+    ]

@@ -1,7 +1,7 @@
-"""Serves a script with an error message in place of the browser's Socket.IO client if that is not installed.
+"""Serves a script with an error message in place of each script of the pages' connection that is not installed.
 
-`scripts/prepare` installs the client; an installation by pip alone has none. The script shows the message on the page,
-where a 404 would appear in the browser's console only.
+A wheel has all of them; a checkout gets the Socket.IO client from `scripts/prepare`. The script shows the message on
+the page, where a 404 would appear in the browser's console only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,21 @@ from flask import Flask, Response
 
 log = structlog.get_logger(__name__)
 
-FILES = ("socket.io.min.js", "socket.io.esm.min.js")
-REMEDY = "The browser's Socket.IO client is not installed: run ./scripts/prepare, then load this page again."
+#: The repository, or the installed package.
+_ROOT = Path(__file__).resolve().parents[3]
+#: The files by their URLs, below the repository.
+FILES = {
+    "/static/vendor/socket.io.min.js": "app/web/static/vendor/socket.io.min.js",
+    "/static/vendor/socket.io.esm.min.js": "app/web/static/vendor/socket.io.esm.min.js",
+    "/clients/javascript/task_websocket_client.js": "clients/javascript/task_websocket_client.js",
+}
+#: The command that installs them, in a checkout and elsewhere.
+COMMAND = (
+    "./scripts/prepare"
+    if (_ROOT / "scripts" / "prepare").is_file()
+    else "pip install --force-reinstall --no-deps swallowtail"
+)
+REMEDY = f"The browser's Socket.IO client is not installed: run {COMMAND}, then load this page again."
 _SCRIPT = f"""(() => {{
   const show = () => {{
     const label = document.querySelector("#connection .label");
@@ -25,18 +38,21 @@ _SCRIPT = f"""(() => {{
   console.error("{REMEDY}");
 }})();
 """
-_MODULE = f'export function io() {{ throw new Error("{REMEDY}"); }}\n'
+_FUNCTION = f'() {{ throw new Error("{REMEDY}"); }}'
+#: What the modules export.
+_EXPORTS = {
+    "socket.io.esm.min.js": f"export function io{_FUNCTION}\n",
+    "task_websocket_client.js": f"export class TaskWebSocketClient {{ constructor{_FUNCTION} }}\n",
+}
 
 
-def register(app: Flask, folder: Path | None = None) -> None:
-    """Serve the script for each file that is missing in `folder`, by default `static/vendor`."""
-    directory = folder or Path(__file__).parents[1] / "static" / "vendor"
-    missing = [name for name in FILES if not (directory / name).is_file()]
+def register(app: Flask, root: Path | None = None) -> None:
+    """Serve the script for each file that is missing below `root`, by default the repository or the package."""
+    missing = [url for url, file in FILES.items() if not ((root or _ROOT) / file).is_file()]
     if missing:
-        log.warning("socket_io_client_missing", files=missing, remedy="run ./scripts/prepare")
-    for name in missing:
-        text = _SCRIPT + (_MODULE if ".esm." in name else "")
+        log.warning("socket_io_client_missing", files=missing, remedy=f"run {COMMAND}")
+    for url in missing:
+        name = url.rpartition("/")[2]
+        text = _SCRIPT + _EXPORTS.get(name, "")
         endpoint = f"missing_{name.replace('.', '_')}"
-        app.add_url_rule(
-            f"/static/vendor/{name}", endpoint, lambda text=text: Response(text, mimetype="text/javascript")
-        )
+        app.add_url_rule(url, endpoint, lambda text=text: Response(text, mimetype="text/javascript"))
