@@ -59,7 +59,7 @@ def ask_all(callers_app: CallersApp) -> None:
 
 def _lists(callers_app: CallersApp) -> Iterator[tuple[str, str]]:
     since, until = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
-    tasks = {"status": "FAILED", "kind": "brief", "limit": "1"}
+    tasks = {"status": "FAILED", "kind": "brief", "since": since, "until": until, "text": "brief", "limit": "1"}
     audit = {"action": "task.submit", "actor": "owner", "object_id": "x", "since": since, "until": until}
     instance = "/api/v1/instances/acme"
     for who, path, filters in (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ from swallowtail.app.core.ledger.artifacts import ArtifactContent, find_owner, i
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import SnapshotLimits, SnapshotRows, read_snapshot_rows
+from swallowtail.app.core.queries.text_search import TextSearch
 from swallowtail.app.core.queries.waits import add_waits
 from swallowtail.app.core.schemas.identities import AuditEntryView, AuditFilter
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
@@ -101,12 +103,24 @@ class AuthorizedReads:
         cursor: str | None = None,
         status: TaskStatus | None = None,
         kind: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        text: str | None = None,
     ) -> tuple[list[TaskSummary], str | None]:
         """Return summaries of an instance's tasks, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
-        only = self.actor.task_id
+        in_titles = self.actor.fields is None or "title" in self.actor.fields
         tasks, next_cursor = rows.list_tasks(
-            self.session, instance_id, limit=limit, cursor=cursor, status=status, kind=kind, task_id=only
+            self.session,
+            instance_id,
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            kind=kind,
+            since=since,
+            until=until,
+            search=None if text is None else TextSearch(text, in_titles),
+            task_id=self.actor.task_id,
         )
         add_waits(self.session, tasks, is_broker_away=self.is_broker_away)
         return [self.view.project(task) for task in tasks], next_cursor

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal, select, tuple_
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -16,6 +17,7 @@ from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for, rules_of
 from swallowtail.app.core.process.offload import offload_by_size
+from swallowtail.app.core.queries.text_search import MOST_EXAMINED, TextSearch
 from swallowtail.app.core.queries.views import (
     summarize_schedule,
     summarize_step,
@@ -76,9 +78,16 @@ def list_tasks(
     cursor: str | None = None,
     status: TaskStatus | None = None,
     kind: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    search: TextSearch | None = None,
     task_id: str | None = None,
 ) -> tuple[list[TaskSummary], str | None]:
-    """Return summaries of an instance's tasks, the latest first, and the next cursor. `task_id`: of this task only."""
+    """Return summaries of an instance's tasks, the latest first, and the next cursor. `task_id`: of this task only.
+
+    They were submitted at or after `since`, before `until`. A page of a `search` may have few tasks although there is a
+    next page.
+    """
     read_instance(session, instance_id)
     query = select(Task).options(*_NO_PAYLOADS).where(Task.instance_id == instance_id)
     if task_id is not None:
@@ -87,14 +96,37 @@ def list_tasks(
         query = query.where(Task.status == status.value)
     if kind is not None:
         query = query.where(Task.kind == clean(kind))
+    if since is not None:
+        query = query.where(Task.created_at >= since)
+    if until is not None:
+        query = query.where(Task.created_at < until)
     if cursor is not None:
         micros, task_id = _decode(cursor, (int, str))
         query = query.where(tuple_(Task.created_at, Task.id) < tuple_(literal(_moment(micros), Moment()), task_id))
-    rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
+    query = query.order_by(Task.created_at.desc(), Task.id.desc())
+    rows, last = _read_page(session, query, limit) if search is None else _search(session, query, search, limit)
     next_cursor = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
-    rules = rules_among(session, instance_id, rows[:limit])
-    return offload_by_size(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), next_cursor
+    rules = rules_among(session, instance_id, rows)
+    tasks: list[TaskSummary] = offload_by_size(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows])
+    # A text that is redacted is not searched: a reader could guess it letter by letter.
+    return [task for task in tasks if search is None or search.matches(task["title"], task["kind"])], next_cursor
+
+
+def _read_page(session: Session, query: Select[Any], limit: int) -> tuple[Sequence[Task], Task | None]:
+    """Return up to `limit` tasks, and the last of them if there are more."""
+    rows = session.scalars(query.limit(limit + 1)).all()
+    return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+
+
+def _search(session: Session, query: Select[Any], search: TextSearch, limit: int) -> tuple[Sequence[Task], Any | None]:
+    """Return up to `limit` tasks of the first `MOST_EXAMINED`, and the last one examined if there may be more."""
+    columns = query.with_only_columns(Task.id, Task.title, Task.kind, Task.created_at)
+    examined = session.execute(columns.limit(MOST_EXAMINED)).all()
+    matches = [row for row in examined if search.matches(row.title, row.kind)]
+    ids = [row.id for row in matches[:limit]]
+    by_id = {task.id: task for task in session.scalars(select(Task).options(*_NO_PAYLOADS).where(Task.id.in_(ids)))}
+    last = matches[limit - 1] if len(matches) > limit else examined[-1] if len(examined) == MOST_EXAMINED else None
+    return [by_id[task_id] for task_id in ids if task_id in by_id], last
 
 
 def list_steps(session: Session, task_id: str) -> list[StepSummary]:

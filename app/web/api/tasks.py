@@ -37,7 +37,16 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
     with open_reader() as reader:
-        page = reader.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
+        page = reader.tasks(
+            instance_id,
+            limit=limit,
+            cursor=query.cursor,
+            status=query.status,
+            kind=kind,
+            since=query.since,
+            until=query.until,
+            text=query.text,
+        )
     return write_page(*page)
 
 

@@ -133,6 +133,9 @@ WORK: dict[str, tuple[Callable[[Domain], Any], str]] = {
     "list by a kind and a status that are never together": (
         _tasks(kind="kind-0", status=TaskStatus.FAILED), "ix_task_kind_status",
     ),
+    "list in a time of nothing": (
+        _tasks(since=LONG_AGO + timedelta(seconds=7.2), until=LONG_AGO + timedelta(seconds=7.9)), "ix_task_list",
+    ),
     "events of one task": (
         lambda domain: _read(domain, lambda s: read_events(s, "demo", 0, 100, _task_id(7))), "ix_event_task",
     ),

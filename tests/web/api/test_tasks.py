@@ -242,6 +242,16 @@ def test_pages_of_tasks_cover_all_of_them_once(web_app: WebApp) -> None:
     assert _walk(web_app, 3, status="COMPLETED") == ids[::2][::-1]
 
 
+def test_tasks_are_listed_by_time_and_text(web_app: WebApp) -> None:
+    ids = [web_app.submit(title=title)["task"]["id"] for title in ("Spring", "Summer")]
+    assert _walk(web_app, 5, text="sUmM") == [ids[1]]
+    assert _walk(web_app, 5, text="brief", since="2020-01-01T00:00:00Z") == ids[::-1]
+    assert _walk(web_app, 5, until="2020-01-01T00:00:00+01:00") == []
+    for query, field in (("since=yesterday", "since"), ("until=2020-01-01", "until"), ("text=", "text")):
+        response = web_app.get(f"/instances/acme/tasks?{query}")
+        assert (response.status_code, (response.get_json() or {})["field"]) == (422, field)
+
+
 def test_tasks_submitted_meanwhile_do_not_move_the_pages_that_follow(web_app: WebApp) -> None:
     ids = [web_app.submit()["task"]["id"] for _ in range(9)]
     first = expect_json(web_app.get("/instances/acme/tasks?limit=4"))

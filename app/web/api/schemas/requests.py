@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from swallowtail.app.core.schemas.identities import AuditFilter
-from swallowtail.app.core.schemas.requests import Request, RequestBody
+from swallowtail.app.core.schemas.requests import Request, RequestBody, Time
 from swallowtail.app.core.states import TaskStatus
 
 
@@ -33,6 +33,13 @@ class TaskQuery(PageQuery):
     """Only tasks with this status"""
     kind: str | None = Field(None, max_length=100)
     """Only tasks of this kind"""
+    since: Time | None = None
+    """Only tasks that were submitted at or after this time"""
+    until: Time | None = None
+    """Only tasks that were submitted before this time"""
+    text: str | None = Field(None, min_length=1, max_length=200)
+    """Only tasks whose title or kind contains this text, in any case. A page may then have fewer than `limit` tasks \
+although there is a next page"""
 
 
 class AuditQuery(AuditFilter, PageQuery):
