@@ -1,35 +1,82 @@
-"""Waits until the web process answers, and composes the message that `scripts/up` shows then."""
+"""Waits until the web process answers, and composes the message that `scripts/up` shows then.
+
+Its commands work as typed in a second terminal in the same folder: they name this environment's `swallowtail`, and the
+settings that only this process's environment has.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.command_name import find_command
+from swallowtail.extras import MODULES
+
+#: What the sign-in page has as long as there is no user.
+NO_USER = b'id="first-user"'
+#: Variables that say where the data are, which a command of the operator needs; and those of the address.
+DATA, ADDRESS = ("SWALLOWTAIL_VAR_DIR", "SWALLOWTAIL_DEMO_INSTANCE"), ("SWALLOWTAIL_HOST", "SWALLOWTAIL_PORT", "PORT")
 
 
 async def wait_for_answer(settings: Settings, path: str, pause: float = 0.05) -> None:
     """Wait until a GET of `path` answers 200."""
-    while not await _get(settings, path):
+    while await _get(settings, path) is None:
         await asyncio.sleep(pause)
 
 
-def ready_message(settings: Settings) -> str:
-    """Return the address, the demo instance and three things to try."""
-    url = address(settings)
-    demo = settings.demo_instance or "INSTANCE"
-    return f"""
-Swallowtail is ready at {url}
-Demo instance: {demo}{_describe_authentication(settings)}
+async def ready_message(settings: Settings) -> str:
+    """Return the address, the demo instance and what to do first."""
+    is_new = not settings.is_open and NO_USER in (await _get(settings, "/login") or b"")
+    lines = [f"Swallowtail is ready at {address(settings)}"]
+    if settings.demo_instance:
+        lines.append(f"Demo instance: {settings.demo_instance}")
+    if not settings.is_open:
+        reason = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.requiring_auth) or "SWALLOWTAIL_AUTH"
+        lines.append(f"Callers must authenticate ({reason})" + (", and there is no user yet." if is_new else "."))
+    lines += ["", "What to do first:" if is_new else "Try it:"]
+    for number, thing in enumerate(_things_to_try(settings, is_new=is_new), start=1):
+        lines.append(f"  {number}. {thing}")
+    return "\n".join(["", *lines, "", "Ctrl-C stops everything.", ""])
 
-Three things to try:
-  1. Open {url}/instances/{demo} in two windows and submit a task: both show its events.
-  2. Submit a task on the command line:
-     .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input examples/brief.md --follow
-  3. Read the REST API: {url}/api/docs
 
-Ctrl-C stops everything.
-"""
+def _things_to_try(settings: Settings, *, is_new: bool) -> list[str]:
+    url, demo = address(settings), settings.demo_instance
+    start = f"{url}/instances/{demo}/new?sample=1" if demo else url
+    things = []
+    if is_new:
+        things.append(_create_first_user(settings))
+    if settings.is_open:
+        things.append(f"See agents work: submit the task at {start}")
+        if demo:
+            things.append(f"The same on the command line, in a second terminal:\n     {_enqueue(settings)}")
+    else:
+        things.append(f"See agents work: sign in and submit the task at {start}")
+    return [*things, f"Read the REST API: {url}/api/docs"]
+
+
+def _create_first_user(settings: Settings) -> str:
+    owner = f", who owns the instance {settings.demo_instance}" if settings.demo_instance else ""
+    # The URL of a database may contain its password, so it is not shown.
+    where = " with the same SWALLOWTAIL_DATABASE_URL" if "SWALLOWTAIL_DATABASE_URL" in os.environ else ""
+    settings_here = "".join(f"{name}={shlex.quote(os.environ[name])} " for name in DATA if name in os.environ)
+    command = f"{settings_here}{find_command()} users create admin --superuser"
+    return f"Create the first user{owner}, in a second terminal{where} (it asks for a password):\n     {command}"
+
+
+def _enqueue(settings: Settings) -> str:
+    """Return the command that submits the sample brief, or else a greeting, and shows the events."""
+    has_team = all(find_spec(module) for module in MODULES["campaign"].split())
+    has_brief = has_team and Path("examples/brief.md").is_file()
+    task = "social_campaign --input examples/brief.md" if has_brief else "echo --set message=hello"
+    # The command reads the folder's settings, and not the environment of this process.
+    url = f" --url {address(settings)}" if any(name in os.environ for name in ADDRESS) else ""
+    kind, _, task_input = task.partition(" ")
+    return f"{find_command()} enqueue {kind} --instance {settings.demo_instance} {task_input} --follow{url}"
 
 
 def address(settings: Settings) -> str:
@@ -38,15 +85,11 @@ def address(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _describe_authentication(settings: Settings) -> str:
-    if settings.is_open:
-        return ""
-    reason = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.requiring_auth) or "SWALLOWTAIL_AUTH"
-    return f"\nCallers must authenticate ({reason}): docs/access.md shows how to create the first user."
+async def _get(settings: Settings, path: str) -> bytes | None:
+    """Return the body of the answer to a GET if its status is 200, else None.
 
-
-async def _get(settings: Settings, path: str) -> bool:
-    """Return whether a GET answers 200, without an HTTP client: its import would take longer than the answer."""
+    Without an HTTP client: its import would take longer than the answer.
+    """
     host = address(settings).removeprefix("http://").rpartition(":")[0].strip("[]")
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         async with asyncio.timeout(10):
@@ -54,7 +97,7 @@ async def _get(settings: Settings, path: str) -> bool:
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
                 status = await reader.readuntil(b"\r\n")
-                return status.split()[1:2] == [b"200"]
+                return await reader.read(-1) if status.split()[1:2] == [b"200"] else None
             finally:
                 writer.close()
-    return False
+    return None

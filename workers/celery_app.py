@@ -14,6 +14,7 @@ import swallowtail.workers.metrics  # noqa: F401 - for what it does
 import logging
 import os
 import sys
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +23,7 @@ import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 from celery.apps import worker as worker_program
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
 from celery.utils.nodenames import default_nodename, gethostname, nodename
 
 from swallowtail.app.core.config.settings import Settings
@@ -97,6 +99,8 @@ def write_shutdown_message(text: str, stream: object = None) -> None:
 def build() -> Celery:
     """Return the application; an invalid setting ends the process with one line."""
     begin()
+    # `prepare` reports a worker of the superuser, in one line.
+    warnings.simplefilter("ignore", SecurityWarning)
     # Celery prints the second in its own way.
     shorten(click.UsageError, click.NoSuchOption)
     if isinstance(sys.stdout, LineStream):
@@ -161,4 +165,6 @@ def prepare(sender: Any, **_: object) -> None:
         # The signal would only log this, and the worker would continue without agents.
         log.exception("worker_not_prepared", hint="was the release command run?")
         sys.exit(1)
+    if os.geteuid() == 0:
+        log.info("worker_runs_as_root", advice="agents may change anything here; give workers a user of their own")
     log.info("worker_prepared", agents=[entry.kind for entry in cards])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
 from swallowtail.app.core.audit.denied_requests import DeniedRequests
 from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.identity.first_user import FirstUserCheck
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
@@ -41,6 +42,8 @@ class WebContainer:
     budgets: MemoryBudgets
     #: The fast websocket engine; None if the stock engine serves.
     engine: FastEngine | None
+    #: Whether the sign-in page says how to create the first user.
+    first_user: FirstUserCheck = field(default_factory=FirstUserCheck)
 
     def close(self) -> None:
         """Close all connections at the end of the process, after the sweeper and the hub have stopped."""

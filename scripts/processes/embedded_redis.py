@@ -25,6 +25,9 @@ from swallowtail.app.core.process.private_files import open_private
 from swallowtail.scripts.processes.free_ports import find_port, is_free
 from swallowtail.scripts.processes.lock import LockHeld, acquire_lock
 
+#: File in the var directory to which the server writes what it reports.
+LOG = "redis.log"
+
 
 def main() -> None:
     """Execute the server, or wait for a signal where another server is configured."""
@@ -42,7 +45,7 @@ def main() -> None:
     hold_lock(lock)
     config = write_config(settings)
     binary = find_server()
-    print_line(f"{binary} on {public_address(settings)}")
+    print_line(f"{binary} on {public_address(settings)}; its log is {keep_old_log(settings)}")
     os.execv(binary, [binary, str(config)])
 
 
@@ -89,7 +92,10 @@ def find_server() -> str:
 
 def write_config(settings: Settings) -> Path:
     """Write the configuration of the server into a file that only this user can read. Returns its path."""
+    # At each start it warns about the machine's memory settings, for the sake of data on a disk, which it never writes.
+    log = quote(settings.var / LOG)
     lines = ["daemonize no", 'save ""', "appendonly no", f"dir {quote(settings.var)}", "loglevel warning"]
+    lines.append(f"logfile {log}")
     url = urlsplit(prepare_address(settings))
     if url.scheme == "unix":
         lines += ["port 0", f"unixsocket {quote(settings.var / 'redis.sock')}", "unixsocketperm 700"]
@@ -98,6 +104,14 @@ def write_config(settings: Settings) -> Path:
     path = settings.var / "redis.conf"
     write_private(path, "\n".join(lines) + "\n")
     return path
+
+
+def keep_old_log(settings: Settings) -> Path:
+    """Keep the log of the previous start beside the new one. Returns the path of the new one."""
+    log = settings.var / LOG
+    if log.exists():
+        log.replace(log.with_suffix(".log.old"))
+    return log
 
 
 def quote(path: Path) -> str:

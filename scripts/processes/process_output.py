@@ -26,7 +26,12 @@ class ProcessOutput:
         self._colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
 
     def show(self, name: str, text: str) -> None:
-        """Write one line of a process. Where logs are JSON, the line is an object with the name of the process."""
+        """Write one line of a process; an empty one is left out unless it is the supervisor's.
+
+        Where logs are JSON, the line is an object with the name of the process.
+        """
+        if name != SELF and not text.strip():
+            return
         if isinstance(sys.stdout, LineStream):
             sys.stdout.real.write(_encode(name, text))
             sys.stdout.real.flush()

@@ -80,7 +80,7 @@ class Supervisor:
             if name != WEB:
                 self._keep_running(name, group)
         await wait_for_answer(self._settings, "/readyz")
-        self._lines.print_line(ready_message(self._settings))
+        self._lines.print_line(await ready_message(self._settings))
 
     def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
         group.create_task(self._children[name].keep_running())

@@ -114,8 +114,8 @@ ARROWS = {
         "web.container web.http web.request"
     ),
     "web.pages": (
-        "core.audit core.call_context core.errors core.events core.identity core.queries core.schemas core.security "
-        "core.services core.states core.validation web.api web.container web.http web.request"
+        "core.audit core.call_context core.errors core.events core.identity core.process core.queries core.schemas "
+        "core.security core.services core.states core.validation web.api web.container web.http web.request"
     ),
     "web.factory": (
         "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "
@@ -167,7 +167,7 @@ ARROWS = {
     ),
     "workers.program": "workers.celery_app",
     "scripts.audit_report": "",
-    "scripts.banner": "core.config",
+    "scripts.banner": "core.config core.process extras",
     "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner",
     "scripts.cli": (
         "core.config core.deployment_identity core.errors core.events core.identity core.logs core.process "

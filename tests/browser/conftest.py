@@ -21,8 +21,9 @@ def pages(page: Page, shared_deployment: Deployment) -> InstancePages:
 
 @pytest.fixture(scope="session")
 def deployment_with_test_agents() -> Iterator[Deployment]:
-    """A deployment with agents that wait for a file, stream text, or fail on request."""
-    with Deployment(env={**BRISK, "agents": "tests.harness.tasks.agents,tests.browser.agents"}) as deployment:
+    """A deployment with agents that wait for a file, stream text, or fail on request; the demo instance is slow."""
+    agents = "tests.harness.tasks.agents,tests.browser.agents"
+    with Deployment(env={**BRISK, "agents": agents, "demo_words_per_second": 2}) as deployment:
         deployment.start_worker(concurrency=2, wait=False)
         deployment.start_web()
         deployment.workers[0].wait_ready()

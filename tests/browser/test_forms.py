@@ -171,6 +171,8 @@ def test_the_form_works_by_keyboard_alone(pages: InstancePages) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("radio", name="Echo")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Use a sample")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.get_by_label("Message", exact=True)).to_be_focused()
     page.keyboard.type("by keyboard")
     page.get_by_role("button", name="Submit task").focus()

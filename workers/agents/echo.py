@@ -13,7 +13,7 @@ from swallowtail.workers.registry.declaration import agent
 class EchoInput(BaseModel):
     """The content to return."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": "Hello, Swallowtail"}]})
 
     message: str = Field(
         title="Message",

@@ -18,6 +18,7 @@ from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.oidc import SignInAttempt, SignInProvider
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.identity.users import find_or_create_user
+from swallowtail.app.core.process.command_name import name_command
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.container import get_container, get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
@@ -128,8 +129,16 @@ def redirect_to_sign_in(refusal: Unauthenticated, show: Callable[[SwallowtailErr
 
 
 def _show_form(message: str | None, status: int) -> Response:
-    provider = bool(get_runtime().settings.oidc_issuer)
-    page = render_template("login.html", message=message, following=_next(), provider=provider)
+    runtime = get_runtime()
+    command = name_command() if get_container().first_user.is_missing(runtime) else None
+    page = render_template(
+        "login.html",
+        message=message,
+        following=_next(),
+        provider=bool(runtime.settings.oidc_issuer),
+        command=command,
+        demo=runtime.settings.demo_instance,
+    )
     return make_response(page, status)
 
 

@@ -27,6 +27,7 @@ from swallowtail.app.core.errors import (
 from swallowtail.app.core.identity.api_tokens import list_own
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.schemas.identities import AuditFilter
+from swallowtail.app.core.schemas.instances import AgentView
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL, TaskStatus
@@ -87,15 +88,21 @@ def show_tasks(instance_id: str) -> str:
         tasks, more = reader.tasks(instance_id, limit=limit, status=status, kind=kind)
         state = {"tasks": tasks, "next_cursor": more, "since": _since(reader, instance_id)}
         agents, may = reader.agents(), reader.allowed_acts(instance_id)
-    selection = {"status": status or "", "kind": kind or ""}
     return render_template(
-        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, selection=selection, state=state, may=may
+        "tasks.html",
+        instance=instance,
+        agents=agents,
+        sample=_find_sample(agents),
+        statuses=TaskStatus,
+        selection={"status": status or "", "kind": kind or ""},
+        state=state,
+        may=may,
     )
 
 
 @bp.get("/instances/<instance_id>/new")
 def show_submission(instance_id: str) -> str:
-    """Show the form to submit a task; `kind` selects the agent."""
+    """Show the form to submit a task; `kind` selects the agent, and `sample` fills in its example."""
     with _open_page_reader() as reader:
         instance = reader.instance(check_instance_id(instance_id))
         agents = reader.agents()
@@ -270,3 +277,9 @@ def _since(reader: AuthorizedReads, instance_id: str) -> dict[str, Any]:
 def _default_kind(kinds: list[str]) -> str:
     """Return the agent that a form selects at first."""
     return "social_campaign" if "social_campaign" in kinds else next(iter(kinds), "")
+
+
+def _find_sample(agents: list[AgentView]) -> AgentView | None:
+    """Return the agent whose example the empty list of tasks offers."""
+    preferred = _default_kind([agent["kind"] for agent in agents if agent["input_schema"].get("examples")])
+    return next((agent for agent in agents if agent["kind"] == preferred), None)

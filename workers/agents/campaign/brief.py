@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.provider import PlatformName, Tone
 
+#: The sample brief; an installation has it below the package.
+SAMPLE = Path(__file__).resolve().parents[3] / "examples" / "brief.md"
 MAX_BRIEF = 100_000
 #: Longest file in base64 characters; `SWALLOWTAIL_MAX_BODY_BYTES` limits the whole input first.
 MAX_FILE = 6_000_000
@@ -48,11 +51,12 @@ class CampaignInput(BaseModel):
         extra="forbid",
         title="Social campaign",
         json_schema_extra={
+            "examples": [{"brief": SAMPLE.read_text(encoding="utf-8"), "audience": "people who work from home"}],
             "oneOf": [
                 {"required": ["brief"], "title": "Brief as text"},
                 {"required": ["brief_url"], "title": "Brief at an address"},
                 {"required": ["brief_file"], "title": "Brief as a file"},
-            ]
+            ],
         },
     )
 

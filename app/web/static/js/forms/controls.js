@@ -151,11 +151,11 @@ function readJson(path, text) {
   }
 }
 
-/** A choice between a few options. @param {(place: number) => void} choose */
-export function makeSegments(path, legend, labels, choose) {
+/** A choice between a few options. @param {(place: number) => void} choose @param {number} [start] the option that is selected at first */
+export function makeSegments(path, legend, labels, choose, start = 0) {
   const options = labels.map((label, place) => {
     const input = el("input", { type: "radio", name: `${idOf(path)}-choice`, onchange: () => choose(place) });
-    input.checked = place === 0;
+    input.checked = place === start;
     return el("label", {}, input, el("span", {}, label));
   });
   return el("fieldset", { class: "field" }, el("legend", {}, legend), el("div", { class: "segments" }, ...options));

@@ -19,11 +19,12 @@ import { containsSecret, isSecret } from "./secret_fields.js";
 
 /**
  * @param {Record<string, any>} schema of an object
+ * @param {Record<string, any>} [values] what the fields show at first, instead of their defaults
  * @param {string} [path] prefix of field names in the server's errors
  * @returns {Field}
  */
-export function makeForm(schema, path = "input") {
-  return makeObject(path, schema, schema.default ?? {}, isSecret(schema));
+export function makeForm(schema, values = {}, path = "input") {
+  return makeObject(path, schema, { ...schema.default, ...values }, isSecret(schema));
 }
 
 function makeField(path, schema, required, initial, hidden = false) {
@@ -48,7 +49,7 @@ function makeObject(path, schema, initial, hidden) {
     return { name, ...makeField(`${path}.${name}`, inner, required.has(name), initial[name], hidden) };
   });
   const element = el("div", { class: "fields" });
-  const chooser = isEitherOr(schema) ? makeEitherOr(path, schema, fields) : null;
+  const chooser = isEitherOr(schema) ? makeEitherOr(path, schema, fields, initial) : null;
   if (chooser) element.append(chooser.element);
   element.append(...fields.map((field) => field.element));
   return {
@@ -86,19 +87,20 @@ function namesOf(schema) {
   return schema.oneOf.flatMap((option) => option.required);
 }
 
-function makeEitherOr(path, schema, fields) {
+function makeEitherOr(path, schema, fields, initial) {
   const options = schema.oneOf.map(({ title, required }) => {
     const names = required.map((name) => controls.nameOf(name, schema.properties[name] ?? {}));
     return { label: title ?? names.join(" and "), required };
   });
   const all = new Set(namesOf(schema));
-  let selection = options[0];
+  const start = Math.max(0, options.findIndex(({ required }) => required.every((name) => initial[name] !== undefined)));
+  let selection = options[start];
   const show = (place) => {
     selection = options[place];
     for (const { name, element } of fields) element.hidden = all.has(name) && !selection.required.includes(name);
   };
-  const element = controls.makeSegments(path, "Choose one", options.map((option) => option.label), show);
-  show(0);
+  const element = controls.makeSegments(path, "Choose one", options.map((option) => option.label), show, start);
+  show(start);
   return {
     element,
     needs: (name) => selection.required.includes(name),

@@ -8,7 +8,7 @@ import { handleSubmit } from "../forms/errors.js";
 const form = document.getElementById("submit");
 
 if (form) {
-  const agentForm = new AgentForm(form, readState().agents);
+  const agentForm = new AgentForm(form, readState().agents, new URLSearchParams(location.search).has("sample"));
   // The key belongs to the content: a repeated click, or a retry after a lost response, finds the first task.
   let last = { text: "", key: "" };
   handleSubmit(form, async () => {
