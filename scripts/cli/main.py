@@ -64,6 +64,9 @@ COMMANDS = {
     "keys": CommandEntry(
         "cli.commands.encryption_keys", "commands", "The keys that encrypt payloads.", ADMINISTRATION, "server"
     ),
+    "doctor": CommandEntry(
+        "doctor.command", "doctor", "Check the deployment, and say how to mend it.", PROCESSES, "server"
+    ),
     "prune": CommandEntry(
         "cli.commands.maintenance", "prune_instance", "Delete old events and ended tasks.", ADMINISTRATION, "server"
     ),

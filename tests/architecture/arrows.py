@@ -61,6 +61,7 @@ ARROWS = {
         "core.ledger.proposals core.ledger.publish_queue core.ledger.publisher core.ledger.runs core.ledger.tasks "
         "core.ledger.unit_of_work core.maintenance core.process core.security"
     ),
+    "core.health": "core.database core.errors core.queries core.runtime core.schemas",
     "migrations": "core.config core.database core.tables",
     "delivery.metrics": "",
     "delivery.wire": "core.ledger.event_log",
@@ -110,8 +111,8 @@ ARROWS = {
         "core.security core.services core.validation web.api.schemas web.container web.http web.request"
     ),
     "web.ops": (
-        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api.schemas "
-        "web.container web.http web.request"
+        "core.health core.queries core.schemas core.security delivery.hub web.api.schemas web.container web.http "
+        "web.request"
     ),
     "web.pages": (
         "core.audit core.call_context core.errors core.events core.identity core.process core.queries core.schemas "

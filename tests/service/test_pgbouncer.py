@@ -13,9 +13,9 @@ from sqlalchemy import make_url, text
 
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.errors import NotSetUp, Unavailable
+from swallowtail.app.core.health import check_database
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.web.ops.health import check_database
 from tests.core.domain import Domain
 from tests.harness.closed_objects import closing_all
 from tests.harness.servers import PgBouncer, PostgresServer

@@ -6,7 +6,8 @@ registered for a day, so that a deployment whose workers are gone differs from o
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
+from importlib.metadata import version
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -28,7 +29,7 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
 
     def work(session: Session) -> None:
         row = session.get(Worker, worker_id) or Worker(id=worker_id)
-        row.kinds, row.good_until = kind_names, db_now(interval * MISSED)
+        row.kinds, row.good_until, row.version = kind_names, db_now(interval * MISSED), version("swallowtail")[:50]
         session.add(row)
         session.execute(delete(Worker).where(Worker.good_until < db_now(-_FORGET_SECONDS)))
 
@@ -43,6 +44,11 @@ def retire(db: Database, worker_id: str) -> None:
     """Mark a worker as gone. Raises Unavailable."""
     retirement = update(Worker).where(Worker.id == worker_id, Worker.good_until > db_now()).values(good_until=db_now())
     db.run(lambda session: session.execute(retirement.execution_options(synchronize_session=False)))
+
+
+def live_workers(session: Session) -> Sequence[Worker]:
+    """Return the live workers, by id."""
+    return session.scalars(select(Worker).where(Worker.good_until > db_now()).order_by(Worker.id)).all()
 
 
 def live_kinds(session: Session) -> dict[str, int]:

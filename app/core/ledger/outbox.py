@@ -90,6 +90,21 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
+def read_depth(settings: Settings, sender: Celery) -> int | None:
+    """Return how many messages are in the broker's queue; None if it does not respond."""
+    try:
+        with sender.connection_for_write() as connection, connection.channel() as channel:
+            # Kombu's channels have no common type for it. `passive`: without creating the queue.
+            state = cast(Any, channel).queue_declare(queue=settings.queue, passive=True)
+            return int(state.message_count)
+    except Exception as fault:
+        # Every transport has errors of its own. A missing queue is an empty one: Redis deletes those.
+        if str(getattr(fault, "reply_code", "")) == "404":
+            return 0
+        log.info("queue_depth_unknown", reason=str(fault))
+        return None
+
+
 class Relay:
     """Sends due entries for one process."""
 
@@ -204,18 +219,7 @@ class Relay:
         return max(int(number) - depth, 0)
 
     def _read_depth(self) -> int | None:
-        """Return how many messages are in the broker's queue; None if it does not respond."""
-        try:
-            with self._sender.connection_for_write() as connection, connection.channel() as channel:
-                # Kombu's channels have no common type for it. `passive`: without creating the queue.
-                state = cast(Any, channel).queue_declare(queue=self._settings.queue, passive=True)
-                return int(state.message_count)
-        except Exception as fault:
-            # Every transport has errors of its own. A missing queue is an empty one: Redis deletes those.
-            if str(getattr(fault, "reply_code", "")) == "404":
-                return 0
-            log.info("queue_depth_unknown", reason=str(fault))
-            return None
+        return read_depth(self._settings, self._sender)
 
     def _send(self, entry: OutboxEntry) -> bool:
         try:

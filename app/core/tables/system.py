@@ -55,3 +55,5 @@ class Worker(Base):
     kinds: Mapped[list[str]] = mapped_column(JSON)
     #: When it counts as lost, without another announcement.
     good_until: Mapped[datetime] = mapped_column(Moment)
+    #: The version of Swallowtail that it runs; None for one that stores none.
+    version: Mapped[str | None] = mapped_column(String(50))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.health import check_database
 from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.web.ops.health import check_database
 from tests.core.domain import Domain
 from tests.harness.database.refusing_database import POSTGRES_REFUSALS, SQLITE_REFUSALS, Refusing
 

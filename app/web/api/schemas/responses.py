@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
+from swallowtail.app.core.schemas.components import Component
 from swallowtail.app.core.schemas.fields import Schema, Timestamp, Uuid
 from swallowtail.app.core.schemas.identities import AuditEntryView, MemberView, TokenView, UserView
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
@@ -108,13 +109,6 @@ class CallerView(Schema):
     task_id: Annotated[str | None, Field(description="The only task that the token can access")]
     fields: Annotated[list[str] | None, Field(description="Fields that the token shows; null means all")]
     expires_at: Annotated[Timestamp | None, Field(description="When the token expires")]
-
-
-class Component(Schema):
-    """State of one component that delivery depends on."""
-
-    status: Annotated[str, Field(examples=["ok", "degraded", "down"], description="Status")]
-    detail: Annotated[str, Field(description="Details")]
 
 
 class Health(Schema):

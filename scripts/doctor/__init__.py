@@ -1,0 +1,1 @@
+"""`swallowtail doctor`: checks a deployment from outside of its processes, and names the remedy of each problem."""
