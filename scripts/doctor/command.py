@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
@@ -38,11 +39,11 @@ def doctor(
     """
     # What the checked parts log is in their results.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.disable(logging.CRITICAL)
+    logging.basicConfig(handlers=[logging.NullHandler()])
     settings, results = read_settings()
     results += run_checks(list_checks(settings), timeout)
     for result in results:
-        print_json(result._asdict()) if as_json else _print_result(result)
+        print_json(asdict(result)) if as_json else _print_result(result)
     problems = sum(result.status == "problem" for result in results)
     if not as_json:
         warnings = sum(result.status == "warning" for result in results)

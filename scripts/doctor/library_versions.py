@@ -5,12 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
-from pathlib import Path
+from importlib.resources import files
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-import swallowtail.app.web
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.process.library_check import COMMAND, RELEASE, WEB, WORKER, check_libraries
 from swallowtail.scripts.doctor.results import CheckResult
@@ -23,9 +22,9 @@ _SERVER = "server"
 
 def check_versions() -> Iterator[CheckResult]:
     """Check that Python and the libraries are in the supported ranges, and have the private names that we use."""
-    python, wanted = platform.python_version(), SpecifierSet(metadata(_NAME)["Requires-Python"] or "")
-    if not wanted.contains(python, prereleases=True):
-        yield CheckResult("problem", "Python", f"{python} is not supported", f"install Python {wanted}")
+    python, supported = platform.python_version(), SpecifierSet(metadata(_NAME)["Requires-Python"] or "")
+    if not supported.contains(python, prereleases=True):
+        yield CheckResult("problem", "Python", f"{python} is not supported", f"install Python {supported}")
     wrong = [*_find_wrong_versions()]
     yield from wrong
     if not wrong:
@@ -72,7 +71,7 @@ def _is_wanted(requirement: Requirement, extra: str) -> bool:
 
 def check_browser_files() -> Iterator[CheckResult]:
     """Check that the files of the pages' Socket.IO client are there."""
-    vendor = Path(str(swallowtail.app.web.__file__)).parent / "static" / "vendor"
+    vendor = files("swallowtail.app.web") / "static" / "vendor"
     missing = [name for name in _BROWSER_FILES if not (vendor / name).is_file()]
     if missing:
         detail = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: pages show no live state"

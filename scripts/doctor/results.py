@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.privacy.redaction import redact_text
@@ -14,7 +15,8 @@ from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY
 Level = Literal["ok", "warning", "problem"]
 
 
-class CheckResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CheckResult:
     """What one check found."""
 
     status: Level
@@ -25,7 +27,8 @@ class CheckResult(NamedTuple):
     remedy: str = ""
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Check:
     """A check by its name; it yields its results as it finds them."""
 
     name: str

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from dotenv.parser import parse_stream
+from dotenv import dotenv_values
 
 from swallowtail.app.core.config.environment import PREFIX
 from swallowtail.app.core.config.settings import Settings, load_settings
@@ -33,7 +35,7 @@ def read_settings() -> tuple[Settings | None, list[CheckResult]]:
         # `.env` cannot be read, which its own check reports.
         return None, [CheckResult("problem", "settings", "are unknown, because .env cannot be read")]
     access = "anyone on this machine has full access" if settings.is_open else "callers must sign in"
-    return settings, [CheckResult("ok", "settings", f"{len(settings.model_fields_set)} are set; {access}")]
+    return settings, [CheckResult("ok", "settings", f"{len(settings.model_fields_set)} set; {access}")]
 
 
 def check_env_file() -> Iterator[CheckResult]:
@@ -43,25 +45,35 @@ def check_env_file() -> Iterator[CheckResult]:
         yield CheckResult("ok", ".env", f"there is none in {path.parent}: the environment has all settings")
         return
     try:
-        with path.open(encoding="utf-8") as stream:
-            bindings = [*parse_stream(stream)]
+        with _collecting_warnings() as warnings:
+            names = [*dotenv_values(path, encoding="utf-8")]
     except UnicodeDecodeError as fault:
         detail = f"{path} is not UTF-8, at byte {fault.start}"
-        yield CheckResult("problem", ".env", detail, "save it as UTF-8 without other encodings")
+        yield CheckResult("problem", ".env", detail, "save it as UTF-8")
         return
     except OSError as fault:
         yield CheckResult("problem", ".env", f"{path} cannot be read: {fault.strerror}", "let this user read it")
         return
-    wrong = [str(binding.original.line) for binding in bindings if binding.error]
-    if wrong:
-        detail = f"{path} has lines that are not NAME=value and are ignored: {', '.join(wrong)}"
-        yield CheckResult("warning", ".env", detail, "correct or remove these lines")
-    names = [binding.key for binding in bindings if binding.key]
+    for warning in warnings:
+        yield CheckResult("warning", ".env", f"{path}: {warning}", "write NAME=value, or remove the line")
     hidden = sorted(name for name in names if name.upper().startswith(PREFIX) and name in os.environ)
     if hidden:
         detail = f"the environment overrides {', '.join(hidden)}"
         yield CheckResult("warning", ".env", detail, "remove the variable here or there")
     yield CheckResult("ok", ".env", f"{path} sets {len(names)} variable{'' if len(names) == 1 else 's'}")
+
+
+@contextmanager
+def _collecting_warnings() -> Iterator[list[str]]:
+    """Yield the list of the warnings that python-dotenv logs, about lines that it cannot read."""
+    messages: list[str] = []
+    handler, logger = logging.Handler(), logging.getLogger("dotenv")
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
 
 
 def check_var(settings: Settings) -> Iterator[CheckResult]:

@@ -179,6 +179,10 @@ ARROWS = {
         "core.maintenance core.queries core.runtime core.schemas core.security core.services core.states "
         "core.tables core.validation scripts.cli"
     ),
+    "scripts.doctor": (
+        "core.config core.coordination core.database core.deployment_identity core.errors core.health "
+        "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime scripts.banner scripts.cli"
+    ),
     "scripts.enqueue": "scripts.cli",
     "migrations.versions": "",
     "testing": "context core.events extras workers.run",

@@ -31,7 +31,6 @@ LIBRARIES = {
     "web.engineio": "engineio socketio",
     "web.http": "sqlalchemy werkzeug",
     "web.limits": "limits redis",
-    "web.ops": "sqlalchemy",
     "web.pages": "itsdangerous",
     "web.request": "werkzeug",
     "web.serving": "eventlet gevent werkzeug",
