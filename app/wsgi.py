@@ -115,7 +115,8 @@ def _import_server(mode: str) -> ServerModule:
 
 
 def _report_address(settings: Settings, error: OSError) -> int:
-    sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}\n")
+    reason = f"{error.strerror or error}; set SWALLOWTAIL_PORT to a free port"
+    sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {reason}\n")
     return 1
 
 
@@ -132,9 +133,9 @@ def _read_arguments(arguments: Sequence[str] | None) -> Namespace:
 
 def _read_setting(name: str, default: str) -> str:
     """Read a setting that is needed before the settings can be imported, from the same sources."""
-    from dotenv import dotenv_values
+    from swallowtail.app.core.logs.unlogged_output import peek_env_file
 
-    sources: tuple[Mapping[str, str | None], ...] = (os.environ, dotenv_values(".env"))
+    sources: tuple[Mapping[str, str | None], ...] = (os.environ, peek_env_file())
     for source in sources:
         for key, value in source.items():
             if key.upper() == name and value:

@@ -1,9 +1,9 @@
 """Finds the installed agents, and publishes a card of each in the database.
 
 An agent is a plain function with the `agent` decorator. It is discovered through the entry point group
-`swallowtail.agents`, or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated). Submission
-validates input against the cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue`
-writes the cards.
+`swallowtail.agents`, through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated), and in `agents.py` or
+`agents/` of the folder that the process was started in (`workers/registry/project_folder`). Submission validates input
+against the cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue` writes the cards.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,7 @@ from swallowtail.app.core.ledger.agent_cards import PROBE, AgentCard, register, 
 from swallowtail.extras import explain_missing_extra, has_extra
 from swallowtail.workers.registry.declaration import AgentSpec, CatalogueError, qualified_name
 from swallowtail.workers.registry.input_schema import input_schema, output_schema
+from swallowtail.workers.registry.project_folder import add_to_path, find_agent_modules, import_from, locate
 from swallowtail.workers.run.error_text import describe
 
 log = structlog.get_logger(__name__)
@@ -68,6 +70,8 @@ def card(spec: AgentSpec) -> AgentCard:
 
 
 def _find(settings: Settings) -> Iterator[tuple[str, AgentSpec]]:
+    folder = Path.cwd()
+    add_to_path(folder)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         missing = _find_missing_extra(point)
         if missing is not None:
@@ -79,6 +83,19 @@ def _find(settings: Settings) -> Iterator[tuple[str, AgentSpec]]:
         source = f"SWALLOWTAIL_AGENTS: {name}"
         remedy = "fix the module, or remove it from SWALLOWTAIL_AGENTS"
         yield from _load(source, partial(importlib.import_module, name), remedy)
+    if settings.find_agents:
+        yield from _find_in_folder(folder)
+
+
+def _find_in_folder(folder: Path) -> Iterator[tuple[str, AgentSpec]]:
+    files, count, remedy = [], 0, "fix it, or set SWALLOWTAIL_FIND_AGENTS=false"
+    for file, name in find_agent_modules(folder):
+        files.append(str(file))
+        for source, spec in _load(str(file), partial(import_from, folder, name), remedy, is_required=False):
+            count += 1
+            yield source, spec
+    if files and not count:
+        log.warning("no_agents_in_folder", files=files, hint="no function with the @agent decorator is defined there")
 
 
 def _find_missing_extra(point: EntryPoint) -> str | None:
@@ -87,17 +104,26 @@ def _find_missing_extra(point: EntryPoint) -> str | None:
     return next((extra for extra in extras if not has_extra(extra)), None)
 
 
-def _load(source: str, load: Callable[[], Any], remedy: str) -> Iterable[tuple[str, AgentSpec]]:
+def _load(
+    source: str, load: Callable[[], Any], remedy: str, *, is_required: bool = True
+) -> Iterable[tuple[str, AgentSpec]]:
     """Load the agents of a source. Any failure, even SystemExit, is reported as an error of the source."""
+    folder = Path.cwd()
     try:
         with _same_directory(source):
-            return _specs(source, load())
+            specs = _specs(load())
+        if is_required and not specs:
+            raise CatalogueError(f"{source}: no function with the @agent decorator is defined there")
+        return [(source, spec) for spec in specs]
     except CatalogueError as problem:
         raise CatalogueError(problem.message if source in problem.message else f"{source}: {problem}") from problem
     except BaseException as problem:  # SystemExit and KeyboardInterrupt too: an agent's module may do anything
         kind, text = type(problem).__name__, describe(problem)["message"]
-        reason = text if text.startswith(kind) else f"{kind}: {text}"
-        raise CatalogueError(f"{source}: cannot be loaded: {reason.rstrip(': ')}; {remedy}") from problem
+        reason = (text if text.startswith(kind) else f"{kind}: {text}").rstrip(": ")
+        place = locate(problem, folder)
+        # A SyntaxError has the name of its file, and the line, in its text.
+        where = f" ({place})" if place and not isinstance(problem, SyntaxError) else ""
+        raise CatalogueError(f"{source}: cannot be loaded: {reason}{where}; {remedy}") from problem
 
 
 @contextmanager
@@ -115,16 +141,13 @@ def _same_directory(source: str) -> Iterator[None]:
             os.chdir(start)
 
 
-def _specs(source: str, loaded: Any) -> Iterable[tuple[str, AgentSpec]]:
+def _specs(loaded: Any) -> list[AgentSpec]:
     """Return the agents that a module defines, or the one agent that an entry point names."""
     if isinstance(loaded, ModuleType):
         members = [value for value in vars(loaded).values() if getattr(value, "__module__", "") == loaded.__name__]
     else:
         members = [loaded]
-    specs = [spec for spec in (getattr(member, "agent_spec", None) for member in members) if spec is not None]
-    if not specs:
-        raise CatalogueError(f"{source}: no function with the @agent decorator is defined there")
-    return [(source, spec) for spec in specs]
+    return [spec for spec in (getattr(member, "agent_spec", None) for member in members) if spec is not None]
 
 
 def main() -> int:

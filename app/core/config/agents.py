@@ -15,6 +15,14 @@ class AgentSettings(BaseModel):
 
     # Agents
     agents: str = basic("", description="Modules with further agents, comma separated")
+    find_agents: bool = Field(
+        True, description="Whether `agents.py` or `agents/` in the working directory is loaded as well"
+    )
+    dev: bool = Field(
+        False,
+        description="Set by `swallowtail dev`: an error of an agent's module is shown in the terminal and on every "
+        "page, and stops nothing",
+    )
     probe: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Whether the agent `probe` exists, which sleeps, fails and produces output on request, for tests "

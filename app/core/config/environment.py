@@ -6,8 +6,11 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
 from dotenv import dotenv_values
+
+from swallowtail.app.core.errors import SettingsError
 
 PREFIX = "SWALLOWTAIL_"
 #: Kubernetes sets these in every container beside a service whose name begins with `swallowtail`.
@@ -16,13 +19,24 @@ _KUBERNETES = re.compile(r"SWALLOWTAIL_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT)(
 _CELERY = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 
+def read_env_file() -> Mapping[str, str | None]:
+    """Return the variables of `.env` in the working directory. Raises SettingsError, whose message names the file."""
+    file = Path(".env").absolute()
+    try:
+        return dotenv_values(file, encoding="utf-8")
+    except UnicodeDecodeError as fault:
+        raise SettingsError(f"{file} is not UTF-8 at byte {fault.start}: save it as UTF-8") from None
+    except OSError as fault:
+        raise SettingsError(f"{file} cannot be read: {fault.strerror}; permit it, or remove the file") from None
+
+
 def read_values(known: Collection[str]) -> dict[str, str]:
     """Return the values of the settings by field name, from `.env` and the environment, which wins.
 
     Names may have any case. `PORT` sets `port` too, if `SWALLOWTAIL_PORT` does not in the same place.
     """
     values: dict[str, str] = {}
-    for variables in (_upper(dotenv_values(".env", encoding="utf-8")), _upper(os.environ)):
+    for variables in (_upper(read_env_file()), _upper(os.environ)):
         if "PORT" in variables:
             variables.setdefault(f"{PREFIX}PORT", variables["PORT"])
         values |= {name: variables[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in variables}
@@ -32,7 +46,7 @@ def read_values(known: Collection[str]) -> dict[str, str]:
 def find_unknown(known: Iterable[str]) -> list[str]:
     """Return a message for each variable with our prefix that is no setting, with the nearest name."""
     names = {name.upper() for name in known}
-    variables = {**dotenv_values(".env", encoding="utf-8"), **os.environ}
+    variables = {**read_env_file(), **os.environ}
     messages = [
         f"{name}: Celery would use it instead of SWALLOWTAIL_BROKER_URL; set SWALLOWTAIL_BROKER_URL (also for `-b`)"
         for name in _CELERY

@@ -8,6 +8,8 @@ has seen must not be used again.
 from __future__ import annotations
 
 import math
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +29,7 @@ from swallowtail.app.core.tables.unreadable import deserialize
 log = structlog.get_logger(__name__)
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
+_REMEDY = "set SWALLOWTAIL_DATABASE_URL"
 #: Milliseconds that SQLite itself waits for a lock; it blocks the whole thread.
 _BUSY = 20
 
@@ -92,6 +95,7 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
     if settings.database_url is None:
         for reason in open_private(settings.var):
             log.warning("var_not_private", reason=reason)
+    _check_file(file)
     engine = create_engine(
         url, json_serializer=_serialize, json_deserializer=deserialize, pool_timeout=settings.database_wait
     )
@@ -112,7 +116,12 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
         # On macOS, fsync alone leaves the data in the cache of the disk.
         durable = (f"synchronous={sync}", f"fullfsync={sync == 'full'}", f"checkpoint_fullfsync={sync == 'full'}")
         for pragma in (f"busy_timeout={_BUSY}", "journal_mode=WAL", "foreign_keys=ON", *durable):
-            cursor.execute(f"PRAGMA {pragma}")
+            try:
+                cursor.execute(f"PRAGMA {pragma}")
+            except sqlite3.DatabaseError as fault:
+                if fault.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                    raise
+                raise SettingsError(f"{file} is not an SQLite database: move the file, or {_REMEDY}") from None
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -121,6 +130,14 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _check_file(file: Path) -> None:
+    """Raise SettingsError if the file exists and cannot be used. It is not opened: that would end our locks on it."""
+    if file.is_dir():
+        raise SettingsError(f"{file} is a directory, not a database: move it, or {_REMEDY}")
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        raise SettingsError(f"this user cannot read and write the database {file}: permit it, or {_REMEDY}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -185,11 +185,19 @@ def _show_shortly(self: Any, file: Any = None) -> None:
 def is_json() -> bool:
     """Return whether logs are JSON."""
     # Before the settings are read, which may fail, and in the same way.
-    for source in (os.environ, dotenv_values(".env")):
+    for source in (os.environ, peek_env_file()):
         for key, value in source.items():
             if key.upper() == _NAME and value:
                 return value == "json"
     return False
+
+
+def peek_env_file() -> Mapping[str, str | None]:
+    """Return the variables of `.env`, none if it cannot be read: the settings report that."""
+    try:
+        return dotenv_values(".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
 
 
 def _report_error(raised: _Raised, **more: Any) -> None:

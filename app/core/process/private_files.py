@@ -27,7 +27,11 @@ def open_private(var: Path) -> list[str]:
     try:
         var.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
-        raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {var} cannot be created: {fault.strerror}") from None
+        raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {var} cannot be created: {_explain(fault)}") from None
+    if not os.access(var, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"SWALLOWTAIL_VAR_DIR: this user cannot write to {var}; permit it, or set another directory"
+        )
     if var == Path(var.anchor) or var == Path.home() or var.stat().st_mode & stat.S_ISVTX:
         return [f"{var} has other uses and is left unchanged: set SWALLOWTAIL_VAR_DIR to a directory of its own"]
     return [problem for path in (var, *_list_own(var)) if (problem := _close(path)) is not None]
@@ -51,6 +55,12 @@ def make_private(path: Path) -> None:
         pass
     finally:
         os.unlink(draft)
+
+
+def _explain(fault: OSError) -> str:
+    if isinstance(fault, FileExistsError | NotADirectoryError):
+        return "a file is in its place; move the file, or set another directory"
+    return f"{fault.strerror}; set a directory that this user may create"
 
 
 def _list_own(var: Path) -> Iterator[Path]:

@@ -35,7 +35,7 @@ LIBRARIES = {
     "web.request": "werkzeug",
     "web.serving": "eventlet gevent werkzeug",
     "web.socketio": "engineio flask_socketio redis socketio",
-    "wsgi": "dotenv eventlet gevent",
+    "wsgi": "eventlet gevent",
     "workers": "billiard celery pydantic sqlalchemy",
     "workers.agents.campaign": "segtok textstat yake",
     "workers.broker": "amqp kombu redis",
