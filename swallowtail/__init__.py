@@ -5,11 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from swallowtail.version import VERSION
+
 if TYPE_CHECKING:
     from swallowtail import client, signals, testing
     from swallowtail.context import Context
     from swallowtail.workers.registry.declaration import agent
     from swallowtail.workers.run.outcomes import PermanentError
+
+__version__ = VERSION
 
 __all__ = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from importlib.metadata import version
 from typing import Any
 
 from apiflask import APIFlask
@@ -48,6 +47,7 @@ from swallowtail.app.web.socketio import server as socket_server
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.event_loop import EventLoop
+from swallowtail.version import VERSION
 
 _BLUEPRINTS = (
     *(instances, members, instance_data, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
@@ -144,7 +144,7 @@ def _make_flask(settings: Settings) -> APIFlask:
     app = _RetryingApp(
         __name__,
         title="Swallowtail",
-        version=version("swallowtail"),
+        version=VERSION,
         spec_path="/api/openapi.json",
         docs_path=None,
         json_errors=False,

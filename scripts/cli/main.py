@@ -11,6 +11,7 @@ import typer
 from swallowtail.app.core.logs.unlogged_output import capture_errors, shorten
 from swallowtail.scripts.cli.exit_codes import ExitCode, discard_output, print_error
 from swallowtail.scripts.cli.lazy_commands import CommandEntry, LazyGroup
+from swallowtail.version import VERSION
 
 TASKS, ACCOUNT, PROCESSES, ADMINISTRATION = "Tasks", "Your account", "Deployment and processes", "Administration"
 
@@ -92,9 +93,7 @@ app = typer.Typer(
 
 def _show_version(requested: bool) -> None:
     if requested:
-        from importlib.metadata import version  # the import costs what `--help` should not
-
-        print(f"swallowtail {version('swallowtail')}")
+        print(f"swallowtail {VERSION}")
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ ARROWS = {
     "context": "",
     "extras": "",
     "signals": "extras",
+    "version": "",
     "core.errors": "",
     "core.events": "",
     "core.privacy": "core.errors core.events",
@@ -121,7 +122,7 @@ ARROWS = {
     "web.factory": (
         "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "
         "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio web.http "
-        "web.limits web.ops web.pages web.request web.socketio web.websocket"
+        "web.limits web.ops web.pages web.request web.socketio web.websocket version"
     ),
     "web.serving": (
         "core.config core.database core.deployment_identity core.errors core.maintenance core.process core.security "
@@ -172,7 +173,7 @@ ARROWS = {
     "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner",
     "scripts.cli": (
         "core.config core.deployment_identity core.errors core.events core.identity core.logs core.process "
-        "core.queries core.runtime core.schemas core.security core.states core.validation"
+        "core.queries core.runtime core.schemas core.security core.states core.validation version"
     ),
     "scripts.cli.commands": (
         "core.audit core.errors core.events core.identity core.ledger.agent_cards "
@@ -186,5 +187,5 @@ ARROWS = {
     "scripts.enqueue": "scripts.cli",
     "migrations.versions": "",
     "testing": "context core.events extras workers.run",
-    "swallowtail": "context signals testing workers.registry workers.run",
+    "swallowtail": "context signals testing version workers.registry workers.run",
 }

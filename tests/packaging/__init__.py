@@ -1,0 +1,1 @@
+"""Tests of what is released: the wheel, the sdist, and what they install."""
