@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -52,8 +55,8 @@ class Caller(BaseCaller[Token, httpx2.BaseTransport]):
     def _stream(self, flow: Flow[None]) -> Stream[Any]:
         return Stream(self, flow)
 
-    def advance(self, flow: Flow[Any]) -> Deliver | Begun | Done:
-        """Execute the commands of a flow up to its next item or its end."""
+    def advance(self, flow: Flow[Any], is_stopping: Callable[[], bool] = bool) -> Deliver | Begun | Done:
+        """Execute the commands of a flow up to its next item or its end, or until it `is_stopping`."""
         answer: Any = None
         fault: Exception | None = None
         while True:
@@ -64,6 +67,9 @@ class Caller(BaseCaller[Token, httpx2.BaseTransport]):
             if isinstance(command, Deliver | Begun):
                 return command
             answer = fault = None
+            if is_stopping():
+                flow.close()
+                return Done(None)
             try:
                 answer = self._execute(command)
             except Exception as error:
@@ -93,14 +99,15 @@ class Stream(Generic[T]):
     def __init__(self, caller: Caller, flow: Flow[None]) -> None:
         self._caller = caller
         self._flow = flow
+        self._stopping = threading.Event()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        outcome = self._caller.advance(self._flow)
+        outcome: Any = Begun()
         while isinstance(outcome, Begun):
-            outcome = self._caller.advance(self._flow)
+            outcome = self._caller.advance(self._flow, self._stopping.is_set)
         if isinstance(outcome, Done):
             raise StopIteration
         item: T = outcome.item
@@ -118,8 +125,11 @@ class Stream(Generic[T]):
         return self
 
     def close(self) -> None:
-        """End the iterator."""
-        self._flow.close()
+        """End the iterator. Another thread that waits for an item gets StopIteration within two seconds."""
+        self._stopping.set()
+        # The other thread executes the flow.
+        with suppress(ValueError):
+            self._flow.close()
 
 
 def _ignore() -> None:

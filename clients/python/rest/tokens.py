@@ -23,7 +23,7 @@ class TokenSource:
     def __init__(self, token: AsyncToken | None) -> None:
         #: None when the token is a text, or absent.
         self.function: Callable[[], str | Awaitable[str]] | None = token if callable(token) else None
-        self.value = token if isinstance(token, str) else None
+        self.value = None if callable(token) else token
         self._ends_at: float | None = None
         if self.value is not None:
             _check(self.value)

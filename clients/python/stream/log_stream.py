@@ -27,7 +27,7 @@ PASSING = (ConnectionFailed, Unavailable, TooFast)
 #: Seconds without a websocket after which the log is read by REST, and between two such reads.
 FALLBACK_AFTER, POLL_EVERY = 5.0, 2.0
 #: Seconds before another subscription when the server refused one that REST allows.
-_REOPEN_AFTER = 1.0
+REOPEN_AFTER = 1.0
 #: Seconds that one read by REST may take while the websocket is away.
 _POLL_TIMEOUT = 10.0
 #: Tasks whose text a stream of a whole instance follows at once. A connection has 100 subscriptions by default.
@@ -194,7 +194,7 @@ class LogStream:
     def _check_access(self) -> Flow[None]:
         """Raise the error of REST for a refused subscription; where REST has none, read on by REST."""
         yield from self._read(calls.instance_path(self.subject.instance))
-        yield Sleep(_REOPEN_AFTER)
+        yield Sleep(REOPEN_AFTER)
         yield from self._poll()
 
     def _apply(self, item: Event | LiveUpdate, *, feed: Feed | None = None, is_history: bool = False) -> Flow[None]:

@@ -39,7 +39,9 @@ class FakeRest:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer if isinstance(answer, httpx2.Response) else answer(request)
+        response = answer if isinstance(answer, httpx2.Response) else answer(request)
+        # A response can be read by one client only.
+        return httpx2.Response(response.status_code, headers=response.headers, content=response.content)
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> httpx2.Response:
