@@ -19,6 +19,8 @@ from swallowtail.extras import MODULES
 
 #: What the sign-in page has as long as there is no user.
 NO_USER = b'id="first-user"'
+#: What `/readyz` has as long as there is no worker.
+NO_WORKER = b'"workers":{"status":"degraded"'
 #: Variables that say where the data are, which a command of the operator needs; and those of the address.
 DATA, ADDRESS = ("SWALLOWTAIL_VAR_DIR", "SWALLOWTAIL_DEMO_INSTANCE"), ("SWALLOWTAIL_HOST", "SWALLOWTAIL_PORT", "PORT")
 
@@ -27,6 +29,14 @@ async def wait_for_answer(settings: Settings, path: str, pause: float = 0.05) ->
     """Wait until a GET of `path` answers 200."""
     while await _get(settings, path) is None:
         await asyncio.sleep(pause)
+
+
+async def wait_for_worker(settings: Settings, longest: float = 20.0, pause: float = 0.2) -> None:
+    """Wait until a worker has announced itself, so that a first task starts at once; `longest` seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(longest):
+            while NO_WORKER in (await _get(settings, "/readyz") or b""):
+                await asyncio.sleep(pause)
 
 
 async def ready_message(settings: Settings) -> str:

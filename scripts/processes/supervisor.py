@@ -17,11 +17,11 @@ from pathlib import Path
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.schema_version import is_up_to_date
 from swallowtail.app.core.process.child_process import ChildProcess, RestartPolicy, describe
-from swallowtail.scripts.banner import ready_message, wait_for_answer
+from swallowtail.scripts.banner import ready_message, wait_for_answer, wait_for_worker
 from swallowtail.scripts.processes.embedded_redis import prepare_address
 from swallowtail.scripts.processes.process_output import ProcessOutput
 
-SERVER, RELEASE, WEB = "redis", "release", "web"
+SERVER, RELEASE, WEB, WORKER = "redis", "release", "web", "worker"
 #: Seconds for which web starts alone: on two cores, the others would take half of its time.
 HEAD_START = 3.0
 
@@ -80,6 +80,8 @@ class Supervisor:
             if name != WEB:
                 self._keep_running(name, group)
         await wait_for_answer(self._settings, "/readyz")
+        if WORKER in self._children:
+            await wait_for_worker(self._settings)
         self._lines.print_line(await ready_message(self._settings))
 
     def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:

@@ -98,3 +98,18 @@ def test_the_command_is_named_as_this_shell_finds_it(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir("/usr")
     assert find_command(path=os.defpath) == str(programs / "swallowtail")
     assert name_command() == "swallowtail"
+
+
+def test_it_waits_for_a_worker_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [banner.NO_WORKER, None, b'"workers":{"status":"ok"}']
+    asked = []
+
+    async def get(_: object, path: str) -> bytes | None:
+        asked.append(path)
+        return pages[0] if len(pages) == 1 else pages.pop(0)
+
+    monkeypatch.setattr(banner, "_get", get)
+    asyncio.run(banner.wait_for_worker(make_settings(), pause=0.0))
+    assert asked == ["/readyz"] * 2
+    pages[:] = [banner.NO_WORKER]
+    asyncio.run(banner.wait_for_worker(make_settings(), longest=0.01, pause=0.0))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.identity import first_user, users
+from swallowtail.scripts import banner
 from tests.harness.closed_objects import closing_all
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
@@ -63,3 +64,9 @@ def test_a_database_that_does_not_answer_hides_the_command_and_not_the_page(
     web_app.rt.db.dispose()
     (web_app.rt.settings.var / "swallowtail.db").write_bytes(b"no database" * 100)
     assert COMMAND not in shown(web_app)
+
+
+def test_the_message_of_a_start_finds_both_marks(open_web_app: Callable[..., WebApp]) -> None:
+    web_app = open_web_app()
+    assert banner.NO_USER in web_app.client.get("/login").data
+    assert banner.NO_WORKER in web_app.client.get("/readyz").data
