@@ -4,26 +4,42 @@
 export const EARLIEST = 0.75;
 const LATEST = 1.25;
 
-/** A time near this one, so that clients that began together do not act together. */
+/**
+ * A time near this one, so that clients that began together do not act together.
+ * @param {number} milliseconds
+ */
 export function jitter(milliseconds) {
   return milliseconds * (EARLIEST + Math.random() * (LATEST - EARLIEST));
 }
+
+/** @typedef {typeof import("socket.io-client").io} SocketLibrary */
+/** @typedef {import("socket.io-client").Socket} Socket */
+/** @typedef {import("./wire.js").Refusal} Refusal */
+/**
+ * @typedef {object} KeeperOptions see TaskWebSocketClient
+ * @property {SocketLibrary} io
+ * @property {string | (() => string | Promise<string>) | undefined} [token]
+ * @property {object | ((show: (auth: object) => void) => void) | undefined} [auth]
+ * @property {object} [socket]
+ */
 
 export class ConnectionKeeper {
   #url;
   #options;
   #times;
   #listener;
+  /** @type {Socket | null} */
   #socket = null;
   #wasAccepted = false;
+  /** @type {any} */
   #timer;
 
   /**
    * @param {string | undefined} url
-   * @param {{io: Function, token: any, auth: object, socket: object}} options see TaskWebSocketClient
+   * @param {KeeperOptions} options
    * @param {{retryAtMost: number}} times milliseconds
-   * @param {{opened: Function, lost: Function, refused: Function}} listener called at the start and end of connections,
-   *   and with each refusal `{code, message}`
+   * @param {{opened: () => void, lost: (reason: string) => void, refused: (error: Refusal) => void}} listener called at the
+   *   start and end of connections, and with each refusal
    */
   constructor(url, options, times, listener) {
     this.#url = url;
@@ -38,13 +54,15 @@ export class ConnectionKeeper {
 
   /**
    * Connect, and keep connecting after every loss until `close`.
-   * @param {Record<string, (payload: object) => void>} handlers called with the messages of these names
+   * @param {Record<string, (payload: any) => void>} handlers called with the messages of these names
    * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
    */
   open(handlers) {
+    const { io } = this.#options;
     if (this.#socket) throw new Error("this client is connected already");
-    const socket = this.#options.io(this.#url, this.#socketOptions());
+    const socket = this.#url === undefined ? io(this.#socketOptions()) : io(this.#url, this.#socketOptions());
     this.#socket = socket;
+    /** @param {string} name @param {(payload: any) => void} handler */
     const listen = (name, handler) => socket.on(name, (payload) => this.#socket === socket && handler(payload ?? {}));
     listen("connect", () => this.#opened());
     listen("disconnect", (reason) => this.#lost(socket, reason));
@@ -67,9 +85,15 @@ export class ConnectionKeeper {
     socket?.disconnect();
   }
 
-  /** Send a message. @returns {boolean} whether there is a connection */
+  /**
+   * Send a message.
+   * @param {string} name
+   * @param {object} payload
+   * @param {((answer: any) => void)[]} answer
+   * @returns {boolean} whether there is a connection
+   */
   emit(name, payload, ...answer) {
-    if (!this.isConnected) return false;
+    if (!this.#socket?.connected) return false;
     this.#socket.emit(name, payload, ...answer);
     return true;
   }
@@ -84,17 +108,19 @@ export class ConnectionKeeper {
 
   #socketOptions() {
     const { token, auth, socket } = this.#options;
-    const shown = token === undefined ? auth : (show) => this.#present().then(show);
+    /** @param {(auth: object) => void} show */
+    const present = (show) => void this.#present().then(show);
+    const shown = token === undefined ? auth : present;
     const defaults = { transports: ["websocket"], upgrade: false, forceNew: true };
     return { ...defaults, ...(shown && { auth: shown }), ...socket, autoConnect: false };
   }
 
-  /** @returns {Promise<object>} what the handshake shows */
+  /** @returns {Promise<{token?: string | undefined}>} what the handshake shows */
   async #present() {
     const { token } = this.#options;
     try {
       return { token: typeof token === "function" ? await token() : token };
-    } catch (fault) {
+    } catch (/** @type {any} */ fault) {
       this.#listener.refused({ code: "no_token", message: String(fault.message ?? fault) });
       return {};
     }
@@ -105,12 +131,14 @@ export class ConnectionKeeper {
     this.#listener.opened();
   }
 
+  /** @param {Socket} socket @param {string} reason */
   #lost(socket, reason) {
     this.#listener.lost(reason);
     // socket.io-client does not reconnect when the server closes the connection itself, as it does to restart.
     if (reason === "io server disconnect") this.#reconnectIn(socket, jitter(this.#times.retryAtMost / 5));
   }
 
+  /** @param {Socket} socket @param {any} fault */
   #refused(socket, fault) {
     const { message, data } = fault;
     this.#listener.refused({ code: "connect_error", message: String(message), ...(data && { data }) });
@@ -119,13 +147,14 @@ export class ConnectionKeeper {
     if (canRenew && data?.code === "unauthenticated") this.#reconnectIn(socket, jitter(this.#times.retryAtMost / 5));
   }
 
-  /** The server restarts, and assigns each client a time of its own to reconnect. */
+  /** The server restarts, and assigns each client a time of its own. @param {Socket} socket @param {number} pause */
   #closeAndReconnect(socket, pause) {
     // A connection that this side closes is not opened again by socket.io-client at a time of its own.
     socket.disconnect();
     this.#reconnectIn(socket, pause);
   }
 
+  /** @param {Socket} socket @param {number} pause milliseconds */
   #reconnectIn(socket, pause) {
     // A handler of the loss may have closed this connection permanently, and `close` clears the timer.
     if (this.#socket !== socket) return;

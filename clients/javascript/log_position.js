@@ -1,8 +1,10 @@
 /** Decides which messages a client applies next: its position in an instance's log and the streamed text of steps. */
 
 /**
- * @typedef {{epoch: string, seq: number}} Since A position in an instance's log.
- * @typedef {{apply: object[], ask: boolean}} Decision What to apply now, in order, and whether to subscribe again.
+ * @typedef {import("./wire.js").Position} Since A position in an instance's log.
+ * @typedef {import("./wire.js").TaskEvent} TaskEvent
+ * @typedef {import("./wire.js").LiveUpdate} LiveUpdate
+ * @typedef {{apply: readonly (TaskEvent | LiveUpdate)[], ask: boolean}} Decision What to apply now, in order, and whether to subscribe again.
  */
 
 /** A `since` that no log has: the server answers it with a snapshot. */
@@ -13,6 +15,7 @@ const MOST_EARLY = 10_000;
 /** How many tasks' live progress is remembered. */
 const MOST_TASKS = 10_000;
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
+/** @type {Decision} */
 const NOTHING = Object.freeze({ apply: Object.freeze([]), ask: false });
 
 /**
@@ -33,7 +36,9 @@ export class LogPosition {
     this.answered = false;
     /** The head that the server named in its answer; everything up to it is catching up. */
     this.target = 0;
+    /** @type {TaskEvent[]} */
     this.early = [];
+    /** @type {Map<string, {attempt: number, rev: number}>} */
     this.live = new Map();
   }
 
@@ -54,7 +59,7 @@ export class LogPosition {
   }
 
   /**
-   * @param {object} event a `task_update` or `execution_step`
+   * @param {TaskEvent | LiveUpdate} event
    * @returns {Decision}
    */
   receive(event) {
@@ -83,7 +88,8 @@ export class LogPosition {
     this.target = head;
     const apply = this.#release();
     // In a replay, the server sends the events that are left over again in their turn.
-    const ask = mode !== "replay" && this.early.some((event) => event.epoch !== epoch || event.seq > this.last.seq);
+    const { seq: last } = this.last;
+    const ask = mode !== "replay" && this.early.some((event) => event.epoch !== epoch || event.seq > last);
     this.early = [];
     return { apply, ask };
   }
@@ -104,27 +110,31 @@ export class LogPosition {
    */
   receiveSkip({ epoch, after, seq }) {
     if (this.last === null && (this.answered || !this.snapshot)) this.last = { epoch, seq: after };
-    if (epoch === this.last?.epoch && after <= this.last.seq) {
+    if (this.last !== null && epoch === this.last.epoch && after <= this.last.seq) {
       if (seq > this.last.seq) this.last = { epoch, seq };
       return { apply: this.#release(), ask: false };
     }
     return { apply: [], ask: this.answered };
   }
 
+  /** @param {TaskEvent} event */
   #isNext(event) {
     return event.epoch === this.last?.epoch && event.seq === this.last.seq + 1;
   }
 
+  /** @param {TaskEvent} event */
   #applied(event) {
     this.last = { epoch: event.epoch, seq: event.seq };
     const known = this.live.get(event.task_id);
     const attempt = Math.max(event.attempt, known?.attempt ?? 0);
-    const rev = FINAL.has(event.data.status) ? Infinity : known?.attempt === attempt ? known.rev : -1;
+    const isFinal = event.data.status !== undefined && FINAL.has(event.data.status);
+    const rev = isFinal ? Infinity : known?.attempt === attempt ? known.rev : -1;
     this.#remember(event.task_id, { attempt, rev });
     return event;
   }
 
   #release() {
+    /** @type {TaskEvent[]} */
     const apply = [];
     for (const event of [...this.early].sort((a, b) => a.seq - b.seq)) {
       if (this.#isNext(event)) apply.push(this.#applied(event));
@@ -132,7 +142,11 @@ export class LogPosition {
     return apply;
   }
 
-  /** Live progress has no number: the latest revision of the latest attempt counts. */
+  /**
+   * Live progress has no number: the latest revision of the latest attempt counts.
+   * @param {LiveUpdate} event
+   * @returns {Decision}
+   */
   #receiveLive(event) {
     const known = this.live.get(event.task_id) ?? { attempt: 0, rev: -1 };
     if (event.attempt < known.attempt || (event.attempt === known.attempt && event.rev <= known.rev)) return NOTHING;
@@ -140,10 +154,12 @@ export class LogPosition {
     return { apply: [event], ask: false };
   }
 
+  /** @param {string} taskId @param {{attempt: number, rev: number}} mark */
   #remember(taskId, mark) {
     this.live.delete(taskId);
     this.live.set(taskId, mark);
-    if (this.live.size > MOST_TASKS) this.live.delete(this.live.keys().next().value);
+    const [oldest] = this.live.size > MOST_TASKS ? this.live.keys() : [];
+    if (oldest !== undefined) this.live.delete(oldest);
   }
 }
 
@@ -153,6 +169,7 @@ export class LogPosition {
  * `offset` counts characters as Unicode does (code points), not as JavaScript strings do.
  */
 export class StepTexts {
+  /** @type {Map<string, {attempt: number, text: string, start: number, end: number}>} */
   #streams = new Map();
 
   /**
@@ -173,8 +190,12 @@ export class StepTexts {
     return { text: stream.text, start: stream.start };
   }
 
-  /** Forget a step's text up to this attempt: its event holds the finished output. */
+  /**
+   * Forget a step's text up to this attempt: its event holds the finished output.
+   * @param {string} stepId
+   * @param {number} [attempt]
+   */
   forget(stepId, attempt = Infinity) {
-    if (this.#streams.get(stepId)?.attempt <= attempt) this.#streams.delete(stepId);
+    if ((this.#streams.get(stepId)?.attempt ?? Infinity) <= attempt) this.#streams.delete(stepId);
   }
 }

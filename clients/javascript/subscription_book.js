@@ -5,6 +5,10 @@ import { StepTexts } from "./log_position.js";
 
 /** @typedef {import("./log_position.js").LogPosition} LogPosition */
 /** @typedef {import("./log_position.js").Since} Since */
+/** @typedef {import("./log_position.js").Decision} Decision */
+/** @typedef {import("./wire.js").Answer} Answer */
+/** @typedef {import("./wire.js").Refusal} Refusal */
+/** @typedef {import("./wire.js").StepOutput} StepOutput */
 /**
  * @typedef {object} Subscription
  * @property {string} instanceId
@@ -26,13 +30,14 @@ export class SubscriptionBook {
   #changed;
   /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
+  /** @type {Set<string>} */
   #tasks = new Set();
   #texts = new StepTexts();
   #requests = 0;
 
   /**
    * @param {{answerWithin: number, retryAfter: number, retryAtMost: number}} times milliseconds
-   * @param {(name: string, payload: object, answer?: Function) => boolean} emit returns whether there is a connection
+   * @param {(name: string, payload: object, ...answer: ((answer: any) => void)[]) => boolean} emit returns whether there is a connection
    * @param {(handler: string, ...details: any[]) => void} notify calls a handler of the client
    * @param {() => void} changed called when a position or the state may have changed
    */
@@ -45,16 +50,16 @@ export class SubscriptionBook {
 
   /** Whether every subscription has caught up. */
   get isSettled() {
-    const isCaughtUp = ({ position, confirmed }) => position.settled || (confirmed && position.last === null);
-    return [...this.#subscriptions.values()].every(isCaughtUp);
+    const all = [...this.#subscriptions.values()];
+    return all.every(({ position, confirmed }) => position.settled || (confirmed && position.last === null));
   }
 
-  /** @returns {boolean} whether there is a subscription to this instance */
+  /** @param {string} instanceId @returns {boolean} whether there is a subscription to this instance */
   has(instanceId) {
     return this.#subscriptions.has(instanceId);
   }
 
-  /** @returns {Since | null} the last event applied */
+  /** @param {string} instanceId @returns {Since | null} the last event applied */
   position(instanceId) {
     return this.#subscriptions.get(instanceId)?.position.last ?? null;
   }
@@ -99,11 +104,7 @@ export class SubscriptionBook {
     }
   }
 
-  /**
-   * Apply a message about an instance.
-   * @param {"task_update" | "execution_step" | "subscribed" | "head" | "skip" | "reset"} name
-   * @param {object} payload
-   */
+  /** Apply a message about an instance, such as `task_update` or `head`. @param {string} name @param {any} payload */
   receive(name, payload) {
     const subscription = this.#subscriptions.get(payload.instance_id);
     if (!subscription) return;
@@ -123,17 +124,18 @@ export class SubscriptionBook {
     }
   }
 
-  /** Add a piece of streamed text. @param {object} piece */
+  /** Add a piece of streamed text. @param {StepOutput} piece */
   receiveText(piece) {
     const stream = this.#tasks.has(piece.task_id) ? this.#texts.add(piece) : null;
     if (stream) this.#notify("handleStepOutput", piece, stream);
   }
 
-  /** A handler may have ended or replaced a subscription in the middle of a message. */
+  /** A handler may have ended or replaced a subscription in the middle of a message. @param {Subscription} subscription */
   #isCurrent(subscription) {
     return this.#subscriptions.get(subscription.instanceId) === subscription;
   }
 
+  /** @param {Subscription} subscription */
   #subscribe(subscription) {
     if (!this.#isCurrent(subscription)) return;
     const { instanceId, position } = subscription;
@@ -155,6 +157,7 @@ export class SubscriptionBook {
     this.#changed();
   }
 
+  /** @param {Subscription} subscription @param {Answer & {error?: Refusal} & Partial<Refusal>} answer */
   #answered(subscription, answer) {
     const { instanceId, position } = subscription;
     clearTimeout(subscription.timer);
@@ -168,9 +171,10 @@ export class SubscriptionBook {
     this.#changed();
   }
 
+  /** @param {Subscription} subscription @param {Partial<Refusal>} error */
   #refused(subscription, error) {
     // An `error` event comes with every refusal; `handleError` receives that one.
-    if (error.retry_after_ms !== undefined || RETRYABLE.has(error.code)) {
+    if (error.retry_after_ms !== undefined || RETRYABLE.has(error.code ?? "")) {
       // Not before the time that the server names, and not all clients at that moment.
       this.#subscribeLater(subscription, (error.retry_after_ms ?? this.#times.retryAtMost) / EARLIEST);
     } else {
@@ -179,6 +183,7 @@ export class SubscriptionBook {
     }
   }
 
+  /** @param {Subscription} subscription @param {string} reason */
   #reset(subscription, reason) {
     if (reason !== "revoked") return this.#subscribeLater(subscription);
     this.#drop(subscription.instanceId);
@@ -186,7 +191,7 @@ export class SubscriptionBook {
     this.#notify("handleRevoked", subscription.instanceId, reason);
   }
 
-  /** Subscribe again, at growing intervals as long as nothing new is applied in between. */
+  /** Subscribe again, at growing intervals until something new is applied. @param {Subscription} subscription @param {number} [pause] */
   #subscribeLater(subscription, pause = subscription.pause) {
     if (!this.#isCurrent(subscription)) return;
     const { retryAfter, retryAtMost } = this.#times;
@@ -197,6 +202,7 @@ export class SubscriptionBook {
     this.#changed();
   }
 
+  /** @param {Subscription} subscription @param {Decision} decision */
   #apply(subscription, { apply, ask }) {
     for (const event of apply) {
       if (event.seq !== undefined) subscription.pause = 0;
@@ -211,6 +217,7 @@ export class SubscriptionBook {
     else if (apply.length > 0) this.#changed();
   }
 
+  /** @param {string} instanceId */
   #drop(instanceId) {
     clearTimeout(this.#subscriptions.get(instanceId)?.timer);
     return this.#subscriptions.delete(instanceId);

@@ -1,10 +1,9 @@
 /**
  * Watches the tasks of instances over Socket.IO without missing an event when the connection is lost.
  *
- *     import { io } from "socket.io-client";
- *     import { TaskWebSocketClient } from "./task_websocket_client.js";
+ *     import { TaskWebSocketClient } from "swallowtail-client";
  *
- *     const client = new TaskWebSocketClient("http://localhost:8000", { io });
+ *     const client = new TaskWebSocketClient("http://localhost:8000");
  *     client.handleTaskUpdate = (event) => console.log(event.task_id, event.data.status, event.data.progress);
  *     client.handleExecutionStep = (event) => console.log(event.data.agent, event.data.action, event.data.status);
  *     await client.connect();
@@ -19,8 +18,29 @@ import { ConnectionKeeper } from "./connection_keeper.js";
 import { LogPosition } from "./log_position.js";
 import { SubscriptionBook } from "./subscription_book.js";
 
+/** @typedef {import("./connection_keeper.js").SocketLibrary} SocketLibrary */
 /** @typedef {import("./log_position.js").Since} Since */
+/** @typedef {import("./wire.js").Answer} Answer */
+/** @typedef {import("./wire.js").ExecutionStep} ExecutionStep */
+/** @typedef {import("./wire.js").LiveUpdate} LiveUpdate */
+/** @typedef {import("./wire.js").Refusal} Refusal */
+/** @typedef {import("./wire.js").Snapshot} Snapshot */
+/** @typedef {import("./wire.js").StepOutput} StepOutput */
+/** @typedef {import("./wire.js").StepText} StepText */
+/** @typedef {import("./wire.js").TaskUpdate} TaskUpdate */
 /** @typedef {"offline" | "catching_up" | "live"} ClientState */
+/** @typedef {string | (() => string | Promise<string>)} TokenSource a token, or a function that returns one */
+/** @typedef {{answerWithin: number, retryAfter: number, retryAtMost: number}} Times milliseconds */
+/**
+ * @typedef {object} SocketOptions
+ * @property {SocketLibrary} [io] `io` of socket.io-client; the page's global one when left out
+ * @property {TokenSource | undefined} [token] what to show; a function is called for it at every connection, and for another
+ *   one before the one shown expires
+ * @property {object | ((show: (auth: object) => void) => void) | undefined} [auth] credentials for the handshake, where they
+ *   are more than a token
+ * @property {object} [socket] further options of socket.io-client; `transports` is websocket alone by default
+ * @property {Partial<Times>} [times]
+ */
 
 /** Milliseconds. */
 const DEFAULTS = Object.freeze({ answerWithin: 10_000, retryAfter: 100, retryAtMost: 5_000 });
@@ -30,7 +50,7 @@ const ABOUT_INSTANCES = ["task_update", "execution_step", "subscribed", "head", 
 export class TaskWebSocketClient {
   #keeper;
   #book;
-  /** @type {Set<{instanceId: string, seq: number, resolve: Function, reject: Function}>} */
+  /** @type {Set<{instanceId: string, seq: number, resolve: () => void, reject: (fault: Error) => void}>} */
   #waiting = new Set();
 
   /** @type {ClientState} */
@@ -38,15 +58,9 @@ export class TaskWebSocketClient {
 
   /**
    * @param {string} [url] the server; the page's own when left out
-   * @param {object} [options]
-   * @param {Function} [options.io] `io` of socket.io-client; the page's global one when left out
-   * @param {string | (() => string | Promise<string>)} [options.token] what to show; a function is called for it at every
-   *   connection, and for another one before the one shown expires
-   * @param {object} [options.auth] credentials for the handshake, where they are more than a token
-   * @param {object} [options.socket] further options of socket.io-client; `transports` is websocket alone by default
-   * @param {object} [options.times] milliseconds: `answerWithin`, `retryAfter`, `retryAtMost`
+   * @param {SocketOptions} [options]
    */
-  constructor(url = undefined, { io = globalThis.io, token, auth, socket = {}, times = {} } = {}) {
+  constructor(url = undefined, { io = /** @type {any} */ (globalThis).io, token, auth, socket = {}, times = {} } = {}) {
     if (typeof io !== "function") throw new TypeError("pass { io } from socket.io-client, or load its script first");
     const allTimes = { ...DEFAULTS, ...times };
     this.#keeper = new ConnectionKeeper(url, { io, token, auth, socket }, allTimes, {
@@ -69,7 +83,8 @@ export class TaskWebSocketClient {
    * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
    */
   connect() {
-    const aboutInstances = ABOUT_INSTANCES.map((name) => [name, (payload) => this.#book.receive(name, payload)]);
+    /** @param {string} name @returns {[string, (payload: any) => void]} */
+    const pass = (name) => [name, (payload) => this.#book.receive(name, payload)];
     return this.#keeper.open({
       connected: (payload) => this.#notify("handleConnected", payload),
       unsubscribed: (payload) => this.#notify("handleUnsubscribed", payload.instance_id),
@@ -79,7 +94,7 @@ export class TaskWebSocketClient {
         this.#notify("handleTokenExpiring", expiresAt);
         this.#keeper.renewToken();
       },
-      ...Object.fromEntries(aboutInstances),
+      ...Object.fromEntries(ABOUT_INSTANCES.map(pass)),
     });
   }
 
@@ -87,7 +102,7 @@ export class TaskWebSocketClient {
    * Watch an instance: from now on; or after `since`; or, with `snapshot`, from its present state, which
    * `handleSnapshot` receives first.
    * @param {string} instanceId
-   * @param {{since?: Since | null, snapshot?: boolean}} [from]
+   * @param {{since?: Since | null | undefined, snapshot?: boolean}} [from]
    */
   subscribe(instanceId, { since = null, snapshot = false } = {}) {
     this.#book.add(instanceId, new LogPosition(since, snapshot));
@@ -141,25 +156,25 @@ export class TaskWebSocketClient {
   /** The connection is lost; the client reconnects automatically unless `disconnect` was called. @param {string} reason */
   handleDisconnected(reason) {}
 
-  /** The server accepted a subscription. @param {string} instanceId @param {object} answer the server's answer */
+  /** The server accepted a subscription. @param {string} instanceId @param {Answer} answer */
   handleSubscribed(instanceId, answer) {}
 
   /** @param {string} instanceId */
   handleUnsubscribed(instanceId) {}
 
-  /** A task changed its status or made progress. @param {object} event `{instance_id, task_id, type, data, …}` */
+  /** A task changed its status or made progress. @param {TaskUpdate | LiveUpdate} event */
   handleTaskUpdate(event) {}
 
-  /** A step started or ended. @param {object} event `{instance_id, task_id, type, data, …}` */
+  /** A step started or ended. @param {ExecutionStep} event */
   handleExecutionStep(event) {}
 
-  /** A step streamed text. @param {object} piece @param {{text: string, start: number}} stream the text so far */
+  /** A step streamed text. @param {StepOutput} piece @param {StepText} stream the text so far */
   handleStepOutput(piece, stream) {}
 
   /**
    * Replace everything known about the instance by its present state. It holds no inputs, results and outputs: read them
    * from `/api/v1/tasks/<id>` and `/api/v1/tasks/<id>/steps/<step_id>`.
-   * @param {string} instanceId @param {object} snapshot
+   * @param {string} instanceId @param {Snapshot} snapshot
    */
   handleSnapshot(instanceId, snapshot) {}
 
@@ -169,7 +184,7 @@ export class TaskWebSocketClient {
   /** The token expires soon. The client calls its token function for another one. @param {string} expiresAt */
   handleTokenExpiring(expiresAt) {}
 
-  /** The server refused a request. @param {{code?: string, message: string}} error */
+  /** The server refused a request. @param {Refusal} error */
   handleError(error) {}
 
   /** Connection and subscriptions together are offline, catching up or live. @param {ClientState} state */
@@ -182,6 +197,7 @@ export class TaskWebSocketClient {
     this.#settle();
   }
 
+  /** @param {string} reason */
   #lost(reason) {
     this.#book.suspend();
     this.#settle();
@@ -204,10 +220,14 @@ export class TaskWebSocketClient {
     this.#notify("handleState", state);
   }
 
-  /** Call a handler. An exception in it is reported as uncaught, and does not stop later events. */
+  /**
+   * Call a handler. An exception in it is reported as uncaught, and does not stop later events.
+   * @param {string} handler
+   * @param {any[]} details
+   */
   #notify(handler, ...details) {
     try {
-      this[handler](...details);
+      /** @type {any} */ (this)[handler](...details);
     } catch (fault) {
       setTimeout(() => {
         throw fault;
