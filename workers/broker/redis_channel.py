@@ -103,9 +103,11 @@ class RedisChannel(redis.Channel):
         return {place(queue, step): "list" for queue in queues for step in self.priority_steps}
 
     def _binding_keys(self, *exchanges: str) -> dict[str, str]:
-        prefixes = (self.keyprefix_queue, self.keyprefix_binding_permanent)  # type: ignore[attr-defined]
-        sets = {prefix % exchange: "set" for exchange in exchanges for prefix in prefixes}
-        return {**sets, self.keyprefix_binding_deadlines: "zset"}  # type: ignore[attr-defined]
+        # Kombu before 5.7 stores bindings in one set for each exchange, and no deadlines.
+        permanent = getattr(self, "keyprefix_binding_permanent", self.keyprefix_queue)
+        deadlines = getattr(self, "keyprefix_binding_deadlines", None)
+        sets = {prefix % exchange: "set" for exchange in exchanges for prefix in (self.keyprefix_queue, permanent)}
+        return {**sets, deadlines: "zset"} if deadlines else sets
 
     def _use_keys(self, use: Callable[[], Any], types: dict[str, str], *, again: bool = True) -> Any:
         """Use keys; if Redis refuses because some have the wrong type, delete those first."""

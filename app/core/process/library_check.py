@@ -37,8 +37,7 @@ INTERNALS = {
     "kombu": {
         "kombu.transport.redis.Channel": (
             "_brpop_read _put _q_for_pri _queue_bind _receive _restore _size active_queues conn_or_acquire get_table "
-            "keyprefix_binding_deadlines keyprefix_binding_permanent keyprefix_queue maybe_refresh_binding_expiry "
-            "priority_steps sep state"
+            "keyprefix_queue priority_steps sep state"
         ),
         "kombu.transport.redis.QoS": "restore_unacked",
         "kombu.transport.virtual.Message": "_decoded_cache _raw",
@@ -59,7 +58,7 @@ INTERNALS = {
     "python-socketio": {
         "socketio.RedisManager": (
             "_handle_emit _listen _publish _redis_connect _thread basic_disconnect basic_enter_room basic_leave_room "
-            "callbacks channel connected eio_sid_from_sid is_connected json pending_connect pending_disconnect redis "
+            "callbacks channel connected eio_sid_from_sid is_connected json pending_disconnect redis "
             "sid_from_eio_sid thread"
         ),
         "socketio.Server": (
@@ -68,6 +67,11 @@ INTERNALS = {
         "socketio.packet.Packet": "add_attachment attachment_count data id packet_type",
     },
     "redis": {"redis.Connection": "_sock read_response", "redis.client.PubSub": "connection handle_message"},
+}
+#: Names that the oldest supported versions lack, by distribution. What uses them does without.
+LATER_NAMES = {
+    "kombu": "keyprefix_binding_deadlines keyprefix_binding_permanent maybe_refresh_binding_expiry",
+    "python-socketio": "pending_connect",
 }
 #: The distributions of each kind of process: those whose private names it uses.
 COMMAND = ("redis", "SQLAlchemy")

@@ -13,7 +13,6 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Flask, Response, g, request
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from swallowtail.app.core.queries.system_status import SystemStatusCollector
@@ -34,6 +33,8 @@ CONNECTIONS = Gauge(
 #: The environment variable that prometheus_client reads for the directory of the metrics files.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Without escaped names; the latest format of prometheus_client differs between its versions.
+_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _TAG = {"name": "Metrics", "description": "Metrics of the processes that share this address."}
 _TEXT: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     200: {"description": "Text for Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -59,7 +60,7 @@ def show_metrics() -> Response:
     rt = get_container().rt
     deployment.register(SystemStatusCollector(rt.db, rt.settings, lambda: rt.relay.depth))
     text = generate_latest(_registry()) + generate_latest(deployment)
-    return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(text, content_type=_TEXT_FORMAT)
 
 
 def _registry() -> CollectorRegistry:

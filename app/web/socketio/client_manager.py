@@ -142,7 +142,8 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         for room in self._rooms_of.pop(sid, set()):
             super().basic_leave_room(sid, namespace, room)
         self.callbacks.pop(sid, None)
-        for pending in (self.pending_connect, self.pending_disconnect):
+        # python-socketio 5.16 knows no connection that has not been accepted yet.
+        for pending in (getattr(self, "pending_connect", {}), self.pending_disconnect):
             waiting = pending.get(namespace, [])
             if sid in waiting:
                 waiting.remove(sid)

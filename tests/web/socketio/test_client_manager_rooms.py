@@ -28,6 +28,6 @@ def test_a_closed_connection_leaves_nothing_behind() -> None:
     manager.disconnect(one, "/", ignore_queue=True)
     assert manager.get_rooms(one, "/") == []
     assert set(manager.rooms["/"]) == {None, two}
-    assert (manager.pending_connect, manager.pending_disconnect) == ({}, {})
+    assert (getattr(manager, "pending_connect", {}), manager.pending_disconnect) == ({}, {})
     manager.disconnect(two, "/", ignore_queue=True)
     assert manager.rooms == {}

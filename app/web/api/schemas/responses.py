@@ -33,7 +33,7 @@ def _page(name: str, description: str, item: Any, *, paged: bool = True) -> type
         __doc__=description,
         __config__=ConfigDict(extra="forbid"),
         items=(list[item], Field(description="Items of this page" if paged else "All items")),
-        next_cursor=cursor if paged else (None, Field(description="Always null")),
+        next_cursor=cursor if paged else (type(None), Field(description="Always null")),
     )
 
 
