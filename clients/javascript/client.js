@@ -54,9 +54,14 @@ import { TaskWebSocketClient } from "./task_websocket_client.js";
  * @typedef {object} TaskFilters
  * @property {TaskStatus | undefined} [status]
  * @property {string | undefined} [kind]
+ * @property {string | Date | undefined} [since] submitted at or after this time
+ * @property {string | Date | undefined} [until] submitted before this time
+ * @property {string | undefined} [text] a part of the title or the kind
  * @property {number | undefined} [limit] at most this many tasks
  */
 
+
+const API = "/api/v1";
 
 export class Client {
   #http;
@@ -92,23 +97,23 @@ export class Client {
   async submit(kind, input, { instance, title, key = randomKey(), expiresIn, signal }) {
     const json = { kind, input, title, expires_in: expiresIn };
     const sent = { json, headers: { "Idempotency-Key": key }, signal, repeatable: true };
-    const { status, body } = await this.#http.send("POST", `/instances/${quote(instance)}/tasks`, sent);
+    const { status, body } = await this.#http.send("POST", `${API}/instances/${quote(instance)}/tasks`, sent);
     return readSubmission(body, status === 201);
   }
 
   /** @param {string} taskId @param {Endable} [options] @returns {Promise<Task>} */
   get(taskId, options) {
-    return this.request("GET", `/tasks/${quote(taskId)}`, options);
+    return this.request("GET", `${API}/tasks/${quote(taskId)}`, options);
   }
 
   /** @param {string} taskId @param {Endable} [options] @returns {Promise<StepSummary[]>} without outputs */
   async steps(taskId, options) {
-    return (await this.request("GET", `/tasks/${quote(taskId)}/steps`, options)).items;
+    return (await this.request("GET", `${API}/tasks/${quote(taskId)}/steps`, options)).items;
   }
 
   /** @param {string} taskId @param {string} stepId @param {Endable} [options] @returns {Promise<Step>} */
   step(taskId, stepId, options) {
-    return this.request("GET", `/tasks/${quote(taskId)}/steps/${quote(stepId)}`, options);
+    return this.request("GET", `${API}/tasks/${quote(taskId)}/steps/${quote(stepId)}`, options);
   }
 
   /**
@@ -117,9 +122,10 @@ export class Client {
    * @param {TaskFilters & Endable} [options]
    * @returns {AsyncGenerator<TaskSummary, void, undefined>}
    */
-  async *tasks(instanceId, { limit = Infinity, signal, ...filters } = {}) {
+  async *tasks(instanceId, { limit = Infinity, since, until, signal, ...filters } = {}) {
     let left = limit;
-    for await (const task of this.pages(`/instances/${quote(instanceId)}/tasks`, filters, { signal })) {
+    const times = { since: since && new Date(since).toISOString(), until: until && new Date(until).toISOString() };
+    for await (const task of this.pages(`${API}/instances/${quote(instanceId)}/tasks`, { ...filters, ...times }, { signal })) {
       if (left-- <= 0) return;
       yield task;
     }
@@ -154,7 +160,7 @@ export class Client {
 
   /** @param {string} taskId @param {Endable} [options] @returns {Promise<Submission>} */
   async cancel(taskId, options) {
-    const { body } = await this.#http.send("POST", `/tasks/${quote(taskId)}/cancel`, { ...options, repeatable: true });
+    const { body } = await this.#http.send("POST", `${API}/tasks/${quote(taskId)}/cancel`, { ...options, repeatable: true });
     return readSubmission(body, false);
   }
 
@@ -166,7 +172,7 @@ export class Client {
    */
   async retry(taskId, { fromStep, signal } = {}) {
     const json = fromStep === undefined ? {} : { from_step: fromStep };
-    return readSubmission(await this.request("POST", `/tasks/${quote(taskId)}/retry`, { json, signal }), false);
+    return readSubmission(await this.request("POST", `${API}/tasks/${quote(taskId)}/retry`, { json, signal }), false);
   }
 
   /**
@@ -180,7 +186,7 @@ export class Client {
     let { epoch, seq } = typeof since === "number" ? { epoch: undefined, seq: since } : since;
     for (;;) {
       const params = { since: seq, epoch, task_id: task };
-      const page = await this.request("GET", `/instances/${quote(instanceId)}/events`, { params, signal });
+      const page = await this.request("GET", `${API}/instances/${quote(instanceId)}/events`, { params, signal });
       yield* page.items;
       ({ epoch, next_since: seq } = page);
       if (seq >= page.head) return { epoch: page.epoch, seq };
@@ -202,7 +208,7 @@ export class Client {
 
   /** @param {Endable} [options] @returns {Promise<Agent[]>} */
   async agents(options) {
-    return (await this.request("GET", "/agents", options)).items;
+    return (await this.request("GET", `${API}/agents`, options)).items;
   }
 
   /** @param {string} kind @param {Endable} [options] @returns {Promise<Agent>} */
@@ -215,7 +221,7 @@ export class Client {
   /**
    * Send any other request.
    * @param {string} method
-   * @param {string} path below `/api/v1`, such as `/instances`
+   * @param {string} path such as `/api/v1/instances`
    * @param {RequestOptions} [options]
    * @returns {Promise<any>} the JSON of the response
    */
@@ -225,7 +231,7 @@ export class Client {
 
   /**
    * The items of a list that comes in pages.
-   * @param {string} path below `/api/v1`
+   * @param {string} path such as `/api/v1/instances`
    * @param {RequestOptions["params"]} [params]
    * @param {Endable} [options]
    * @returns {AsyncGenerator<any, void, undefined>}

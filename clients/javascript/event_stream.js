@@ -47,7 +47,7 @@ export async function* watchInstance(client, instanceId, options) {
  */
 async function findPosition(client, instanceId, since, signal) {
   if (typeof since === "object") return since;
-  const { epoch, seq } = await client.request("GET", `/instances/${encodeURIComponent(instanceId)}`, { signal });
+  const { epoch, seq } = await client.request("GET", `/api/v1/instances/${encodeURIComponent(instanceId)}`, { signal });
   return { epoch, seq: since ?? seq };
 }
 

@@ -201,7 +201,7 @@ export class InstanceFeed extends Feed {
 
   /** @override @param {AbortSignal} signal */
   async run(signal) {
-    await this.#client.request("GET", `/instances/${encodeURIComponent(this.#instanceId)}`, { signal });
+    await this.#client.request("GET", `/api/v1/instances/${encodeURIComponent(this.#instanceId)}`, { signal });
     this.change({ error: null });
     const onState = /** @param {ClientState} connection */ (connection) => this.change({ connection });
     for await (const item of this.#client.watch(this.#instanceId, { since: NO_POSITION, live: true, signal, onState })) {

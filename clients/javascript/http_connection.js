@@ -41,7 +41,7 @@ export class HttpConnection {
   /**
    * Send a request, and send it again when that is safe: after a lost response, or when the server asks for it.
    * @param {string} method
-   * @param {string} path below `/api/v1`
+   * @param {string} path such as `/api/v1/agents`
    * @param {RequestOptions} [options]
    * @returns {Promise<{status: number, body: any}>}
    * @throws {ApiError | ConnectionFailed | TimedOut}
@@ -90,7 +90,7 @@ export class HttpConnection {
       // Browsers refuse `fetch` as a method of another object.
       const call = this.#fetch;
       const request = { method, headers: sent, signal: deadline.signal, ...(body !== undefined && { body }) };
-      response = await call(this.url + "/api/v1" + path + queryOf(params), request);
+      response = await call(this.url + path + queryOf(params), request);
       text = await response.text();
     } catch (/** @type {any} */ fault) {
       if (signal?.aborted) throw signal.reason;

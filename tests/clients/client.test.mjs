@@ -138,10 +138,11 @@ test("lists are read page by page, and no further than asked", async () => {
   const page = (ids, next) => [200, { items: ids.map((id) => ({ id })), next_cursor: next }];
   const { client, requests } = clientWith([page(["a", "b"], "c 1"), page(["c"], null)]);
   const ids = [];
-  for await (const { id } of client.tasks("demo", { status: "FAILED", limit: 3 })) ids.push(id);
+  const filters = { status: "FAILED", since: new Date(0), limit: 3 };
+  for await (const { id } of client.tasks("demo", filters)) ids.push(id);
   assert.deepEqual(ids, ["a", "b", "c"]);
   const urls = requests.map(({ url }) => url);
-  assert.deepEqual(urls, ["/instances/demo/tasks?status=FAILED", "/instances/demo/tasks?status=FAILED&cursor=c+1"]);
+  assert.deepEqual(urls, [0, 1].map((at) => `/instances/demo/tasks?status=FAILED&since=1970-01-01T00%3A00%3A00.000Z${["", "&cursor=c+1"][at]}`));
 });
 
 test("the log is read up to its head", async () => {

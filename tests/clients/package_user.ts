@@ -72,9 +72,9 @@ async function readBack(taskId: string): Promise<{ result: unknown; steps: numbe
   const listed: string[] = [];
   for await (const task of client.tasks(instance, filters)) listed.push(task.id);
   const request: RequestOptions = { params: { limit: 1 } };
-  const { items } = await client.request("GET", "/instances", request);
+  const { items } = await client.request("GET", "/api/v1/instances", request);
   let instances = 0;
-  for await (const _ of client.pages("/instances")) instances++;
+  for await (const _ of client.pages("/api/v1/instances")) instances++;
   expect(items.length === 1 && instances >= 1);
   const agent = await client.agent("echo");
   expect((await client.agents()).some(({ kind }) => kind === agent.kind));

@@ -66,47 +66,22 @@ export type TaskFilters = {
     status?: TaskStatus | undefined;
     kind?: string | undefined;
     /**
+     * submitted at or after this time
+     */
+    since?: string | Date | undefined;
+    /**
+     * submitted before this time
+     */
+    until?: string | Date | undefined;
+    /**
+     * a part of the title or the kind
+     */
+    text?: string | undefined;
+    /**
      * at most this many tasks
      */
     limit?: number | undefined;
 };
-/** @typedef {import("./connection_keeper.js").SocketLibrary} SocketLibrary */
-/** @typedef {import("./event_stream.js").WatchItem} WatchItem */
-/** @typedef {import("./event_stream.js").WatchOptions} WatchOptions */
-/** @typedef {import("./http_connection.js").RequestOptions} RequestOptions */
-/** @typedef {import("./task_websocket_client.js").TokenSource} TokenSource */
-/** @typedef {import("./wire.js").Agent} Agent */
-/** @typedef {import("./wire.js").Position} Position */
-/** @typedef {import("./wire.js").Step} Step */
-/** @typedef {import("./wire.js").StepSummary} StepSummary */
-/** @typedef {import("./wire.js").Submission} Submission */
-/** @typedef {import("./wire.js").Task} Task */
-/** @typedef {import("./wire.js").TaskEvent} TaskEvent */
-/** @typedef {import("./wire.js").TaskStatus} TaskStatus */
-/** @typedef {import("./wire.js").TaskSummary} TaskSummary */
-/**
- * @typedef {object} ClientOptions
- * @property {TokenSource | undefined} [token] where callers must authenticate; a function is called again when the server
- *   refuses the token, and before it expires
- * @property {number} [timeout] milliseconds in which a response must come
- * @property {typeof globalThis.fetch} [fetch] in place of the global one
- * @property {SocketLibrary} [io] `io` of another version of socket.io-client
- * @property {object} [socket] further options of socket.io-client
- */
-/** @typedef {{signal?: AbortSignal | undefined}} Endable */
-/**
- * @typedef {object} SubmitOptions
- * @property {string} instance
- * @property {string | undefined} [title]
- * @property {string | undefined} [key] the same key again returns the first task; a random one when left out
- * @property {number | undefined} [expiresIn] seconds in which a worker must start it
- */
-/**
- * @typedef {object} TaskFilters
- * @property {TaskStatus | undefined} [status]
- * @property {string | undefined} [kind]
- * @property {number | undefined} [limit] at most this many tasks
- */
 export declare class Client {
     #private;
     /**
@@ -138,7 +113,7 @@ export declare class Client {
      * @param {TaskFilters & Endable} [options]
      * @returns {AsyncGenerator<TaskSummary, void, undefined>}
      */
-    tasks(instanceId: string, { limit, signal, ...filters }?: TaskFilters & Endable): AsyncGenerator<TaskSummary, void, undefined>;
+    tasks(instanceId: string, { limit, since, until, signal, ...filters }?: TaskFilters & Endable): AsyncGenerator<TaskSummary, void, undefined>;
     /**
      * Wait until a task is final.
      * @param {string} taskId
@@ -186,14 +161,14 @@ export declare class Client {
     /**
      * Send any other request.
      * @param {string} method
-     * @param {string} path below `/api/v1`, such as `/instances`
+     * @param {string} path such as `/api/v1/instances`
      * @param {RequestOptions} [options]
      * @returns {Promise<any>} the JSON of the response
      */
     request(method: string, path: string, options?: RequestOptions): Promise<any>;
     /**
      * The items of a list that comes in pages.
-     * @param {string} path below `/api/v1`
+     * @param {string} path such as `/api/v1/instances`
      * @param {RequestOptions["params"]} [params]
      * @param {Endable} [options]
      * @returns {AsyncGenerator<any, void, undefined>}

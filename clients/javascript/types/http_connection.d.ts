@@ -35,7 +35,7 @@ export declare class HttpConnection {
     /**
      * Send a request, and send it again when that is safe: after a lost response, or when the server asks for it.
      * @param {string} method
-     * @param {string} path below `/api/v1`
+     * @param {string} path such as `/api/v1/agents`
      * @param {RequestOptions} [options]
      * @returns {Promise<{status: number, body: any}>}
      * @throws {ApiError | ConnectionFailed | TimedOut}
