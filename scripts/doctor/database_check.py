@@ -15,9 +15,11 @@ from swallowtail.app.core.coordination.worker_registry import live_workers
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.database.faults import reason_of
 from swallowtail.app.core.database.schema_version import latest_revision
+from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.health import DEGRADED, OK, check_database, check_work
 from swallowtail.app.core.queries.rows import list_agents
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.components import Component
 from swallowtail.scripts.doctor.clocks import check_clock
 from swallowtail.scripts.doctor.results import CheckResult, Level, describe
 
@@ -48,6 +50,9 @@ def check_state(settings: Settings, call_seconds: float) -> Iterator[CheckResult
         reason = (reason_of(fault) if isinstance(fault, DBAPIError) else None) or describe(fault)
         remedy = "start it, or correct SWALLOWTAIL_DATABASE_URL" if file is None else f"restore or replace {file}"
         yield CheckResult("problem", _NAME, f"{_name_place(settings)} cannot be read: {reason}", remedy)
+    except SettingsError as error:
+        # The message has the remedy.
+        yield CheckResult("problem", _NAME, error.message)
     finally:
         runtime.close()
 
@@ -101,14 +106,18 @@ def _check_content(runtime: Runtime) -> Iterator[CheckResult]:
     yield from _check_workers(runtime)
     for name, state in check_work(runtime).items():
         if name in _REMEDIES:
-            is_late = state["status"] != OK
-            remedy = _REMEDIES[name] if is_late else ""
-            yield CheckResult("warning" if is_late else "ok", name, state["detail"], remedy)
+            yield _judge(name, state)
     if runtime.settings.database_file is None:
         with runtime.db.read() as session:
             before = time.time()
             moment = session.scalars(select(db_now())).one().timestamp()
             yield check_clock("the database", moment, before, time.time())
+
+
+def _judge(name: str, state: Component) -> CheckResult:
+    if state["status"] != OK:
+        return CheckResult("warning", name, state["detail"], _REMEDIES[name])
+    return CheckResult("ok", name, "none is late" if name == "schedules" else state["detail"])
 
 
 def _check_workers(runtime: Runtime) -> Iterator[CheckResult]:

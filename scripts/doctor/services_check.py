@@ -105,9 +105,9 @@ def check_web(settings: Settings) -> Iterator[CheckResult]:
     wrong = {name: state for name, state in health["components"].items() if state["status"] != OK}
     reasons = "; ".join(f"{name} {state['detail']}" for name, state in wrong.items())
     if health["status"] == "down":
-        yield CheckResult("problem", "web", f"{url} is not ready: {reasons}", "mend these, or read its log")
+        yield CheckResult("problem", "web", f"{url} is not ready: {reasons}", "mend these; its log has more")
     elif wrong:
-        yield CheckResult("warning", "web", f"{url} is ready, with limits: {reasons}", "mend these")
+        yield CheckResult("warning", "web", f"{url} is ready, with limits: {reasons}", "mend these; its log has more")
     else:
         yield CheckResult("ok", "web", f"{url} is ready")
 

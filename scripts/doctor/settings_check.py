@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-from swallowtail.app.core.config.environment import PREFIX
+from swallowtail.app.core.config.environment import PREFIX, read_env_file
 from swallowtail.app.core.config.settings import Settings, load_settings
-from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.errors import SettingsError
 from swallowtail.scripts.doctor.results import CheckResult
 
 #: Free space of the var directory below which a warning is due, in bytes.
@@ -27,13 +25,14 @@ _REMEDY = "correct or remove the variable; docs/settings.md lists them"
 def read_settings() -> tuple[Settings | None, list[CheckResult]]:
     """Return the settings, and a result for each variable that cannot be used."""
     try:
+        read_env_file()
+    except SettingsError:
+        return None, [CheckResult("problem", "settings", "are unknown, because .env cannot be read")]
+    try:
         settings = load_settings()
-    except SwallowtailError as error:
+    except SettingsError as error:
         parts = _NEXT_VARIABLE.split(error.message)
         return None, [CheckResult("problem", "settings", part, _REMEDY) for part in parts]
-    except (OSError, ValueError):
-        # `.env` cannot be read, which its own check reports.
-        return None, [CheckResult("problem", "settings", "are unknown, because .env cannot be read")]
     access = "anyone on this machine has full access" if settings.is_open else "callers must sign in"
     return settings, [CheckResult("ok", "settings", f"{len(settings.model_fields_set)} set; {access}")]
 
@@ -46,13 +45,10 @@ def check_env_file() -> Iterator[CheckResult]:
         return
     try:
         with _collecting_warnings() as warnings:
-            names = [*dotenv_values(path, encoding="utf-8")]
-    except UnicodeDecodeError as fault:
-        detail = f"{path} is not UTF-8, at byte {fault.start}"
-        yield CheckResult("problem", ".env", detail, "save it as UTF-8")
-        return
-    except OSError as fault:
-        yield CheckResult("problem", ".env", f"{path} cannot be read: {fault.strerror}", "let this user read it")
+            names = [*read_env_file()]
+    except SettingsError as error:
+        # The message has the remedy.
+        yield CheckResult("problem", ".env", error.message)
         return
     for warning in warnings:
         yield CheckResult("warning", ".env", f"{path}: {warning}", "write NAME=value, or remove the line")

@@ -182,7 +182,8 @@ ARROWS = {
     ),
     "scripts.doctor": (
         "core.config core.coordination core.database core.deployment_identity core.errors core.health "
-        "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime scripts.banner scripts.cli"
+        "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime core.schemas "
+        "scripts.banner scripts.cli"
     ),
     "scripts.enqueue": "scripts.cli",
     "migrations.versions": "",

