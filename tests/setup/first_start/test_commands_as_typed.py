@@ -1,0 +1,69 @@
+"""The first start where callers must authenticate: without a warning, and the command of its message works as typed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from swallowtail.app.core.process.python_command import python_command
+from swallowtail.scripts.processes.command_lines import UP
+from tests.harness.program import ROOT, Program, make_directory, remove_directory
+from tests.harness.system.ports import free_port
+from tests.harness.waiting import PATIENCE
+
+pytestmark = [pytest.mark.journey, pytest.mark.long]
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def var() -> Iterator[Path]:
+    directory = make_directory()
+    yield directory
+    remove_directory(directory)
+
+
+def type_in(command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command as in a second terminal in the same folder, which has none of the first one's variables."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SWALLOWTAIL_") and k != "PORT"}
+    return subprocess.run(
+        ["bash", "-c", command],
+        input=stdin,
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_the_first_user_is_created_as_the_message_says_and_owns_the_demo_instance(var: Path) -> None:
+    port = free_port()
+    env = {"SWALLOWTAIL_VAR_DIR": str(var), "PORT": str(port), "SWALLOWTAIL_AUTH": "required"}
+    up = Program("up", python_command(UP), log=var / "up.log", env=env, cwd=ROOT)
+    try:
+        up.start(wait=False)
+        up.wait_for_log("Ctrl-C stops everything")
+        log = up.log_text()
+        assert not re.search("warning|deprecat|error", log, re.IGNORECASE), log
+        command = re.search(r"\| +(SWALLOWTAIL_VAR_DIR=\S+ \S*swallowtail users create .*)", log)
+        assert command is not None, log
+
+        done = type_in(command[1], f"{PASSWORD}\n{PASSWORD}\n")
+
+        assert done.returncode == 0, done.stderr
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert "first-user" not in client.get("/login").text
+            login = client.post("/api/v1/auth/login", json={"name": "admin", "password": PASSWORD}).json()
+            own = {"Authorization": f"Bearer {login['access_token']}"}
+            (member,) = client.get("/api/v1/instances/demo/members", headers=own).json()["items"]
+            assert (member["name"], member["role"]) == ("admin", "owner")
+    finally:
+        assert up.terminate() == 0
