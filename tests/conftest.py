@@ -27,7 +27,9 @@ from tests.harness.caches.routes import compile_routes_once
 from tests.harness.deployment import Deployment, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
+from tests.harness.system.distributions import built_wheel, distributions, installed_base, installed_server
 
+__all__ = ["built_wheel", "distributions", "installed_base", "installed_server"]
 TESTS = Path(__file__).parent
 TIERS = ("unit", "service", "journey", "browser", "chaos")
 TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos"}
@@ -81,6 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--redis", choices=("wheel", "system"), default="wheel", help="Redis of the tests: the wheel's or the system's"
     )
     parser.addoption("--cases", type=int, default=100, help="Generated cases of each test in tests/fuzz")
+    parser.addoption("--distributions", type=Path, help="Directory of a wheel and an sdist to test")
 
 
 def pytest_configure(config: pytest.Config) -> None:

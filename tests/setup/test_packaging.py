@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -61,32 +58,6 @@ def test_setuptools_finds_every_package() -> None:
         for module in modules:
             assert (module.parent / "__init__.py").exists(), module
             assert ".".join((package, *module.parent.relative_to(ROOT / folder).parts)) in listed, module
-
-
-@pytest.mark.long
-@pytest.mark.journey
-def test_a_wheel_contains_these_files(tmp_path: Path) -> None:
-    copy = tmp_path / "swallowtail"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in listed.decode().split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(copy)]
-    built = subprocess.run(pip, capture_output=True, text=True, check=False)
-    if built.returncode and not os.environ.get("CI"):
-        pytest.skip(f"no wheel can be built here: {built.stderr[-300:]}")
-
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    held = set(ZipFile(wheel).namelist())
-    for name in ("templates/task.html", "static/css/app.css"):
-        assert f"swallowtail/app/web/{name}" in held
-    assert {"swallowtail/py.typed", "swallowtail/testing.py", "swallowtail/client/task_websocket_client.py"} <= held
-    tops = {entry.split("/")[0] for entry in held}
-    assert tops == {"swallowtail", *(top for top in tops if top.startswith("swallowtail-"))}
-    for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js", "Procfile"):
-        assert f"swallowtail/{name}" in held
 
 
 @pytest.mark.unit
