@@ -1,8 +1,7 @@
-"""The version is in one file, and the changelog and the npm package agree with it."""
+"""The version is in one file, and the changelog agrees with it."""
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -21,8 +20,3 @@ def test_the_package_has_the_version() -> None:
 def test_the_newest_section_of_the_changelog_is_that_of_the_version() -> None:
     (newest, *_) = re.findall("^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert re.fullmatch(re.escape(VERSION) + r", (not released yet|\d{4}-\d{2}-\d{2})", newest)
-
-
-def test_the_npm_package_has_the_version() -> None:
-    package = json.loads((ROOT / "clients/javascript/package.json").read_text(encoding="utf-8"))
-    assert package.get("version", VERSION) == VERSION

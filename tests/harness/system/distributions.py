@@ -71,8 +71,8 @@ def outside_environment(home: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def distributions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with the one wheel and the one sdist: of this tree, or those of `--distributions`."""
-    given: Path | None = request.config.getoption("--distributions")
-    return given or _once(tmp_path_factory, "distributions", build)
+    chosen: Path | None = request.config.getoption("--distributions")
+    return chosen or _once(tmp_path_factory, "distributions", build)
 
 
 @pytest.fixture(scope="session")
