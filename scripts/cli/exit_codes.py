@@ -97,10 +97,11 @@ class CommandGroup(TyperGroup):
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         except SwallowtailError as error:
             print_error(error.message, error.field)
-            raise typer.Exit(_code_of(error)) from None
+            raise typer.Exit(code_of(error)) from None
 
 
-def _code_of(error: SwallowtailError) -> ExitCode:
+def code_of(error: SwallowtailError) -> ExitCode:
+    """Return the exit code for an error."""
     return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), ExitCode.INTERNAL)
 
 

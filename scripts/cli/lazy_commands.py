@@ -12,7 +12,9 @@ import typer
 import typer.main
 from typer.core import TyperCommand
 
+from swallowtail.scripts.cli.examples import add_examples
 from swallowtail.scripts.cli.exit_codes import CommandGroup, ExitCode
+from swallowtail.scripts.cli.remote.server_options import add_server_options, name_options
 
 #: Modules whose absence shows that an extra of the distribution is not installed.
 _MODULES_OF_EXTRA = {"server": ("celery", "eventlet", "flask", "sqlalchemy")}
@@ -28,7 +30,7 @@ class CommandEntry(NamedTuple):
     help: str
     #: Heading of the list of commands.
     section: str
-    #: Extra of the distribution that the command needs, such as `server`.
+    #: Extra of the distribution that the command needs, such as `server`; None if it calls a server over HTTP.
     extra: str | None = None
     #: Whether options that the function does not have are passed on in `context.args`, to another program.
     passes_options: bool = False
@@ -51,7 +53,13 @@ class LazyCommand(TyperCommand):
         else:
             settings = {"ignore_unknown_options": True, "allow_extra_args": True} if self.entry.passes_options else None
             parent.command(self.name, context_settings=settings)(target)
-        return typer.main.get_group(parent).commands[str(self.name)]
+        command = typer.main.get_group(parent).commands[str(self.name)]
+        name_options(command)
+        if self.entry.extra is None:
+            add_server_options(command)
+        _shorten_arguments(command)
+        add_examples(command, str(self.name))
+        return command
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Return the context of the imported command."""
@@ -85,12 +93,25 @@ class LazyGroup(CommandGroup):
             return super().invoke(ctx)
         except ModuleNotFoundError:
             name = ctx.invoked_subcommand
-            extra = self.table[name].extra
-            if extra is None or _is_installed(extra):
+            # Some commands of a group work on the database, and the others over HTTP.
+            extra = self.table[name].extra or "server"
+            if _is_installed(extra):
                 raise
             remedy = f"pip install 'swallowtail[{extra}]'"
             print(f"swallowtail {name} needs the {extra}'s packages: {remedy}", file=sys.stderr)
             raise typer.Exit(ExitCode.BAD_INPUT) from None
+
+
+def _shorten_arguments(command: Any) -> None:
+    """Show arguments by their names alone: `KIND`, or `[KIND]` if it can be omitted."""
+    for param in command.params:
+        if param.param_type_name == "argument":
+            name = f"{param.metavar}{'...' if param.nargs != 1 else ''}"
+            pieces = [name if param.required else f"[{name}]"]
+            param.get_usage_pieces = lambda ctx, pieces=pieces: pieces
+            param.display_type_rich = lambda ctx: None
+    for inner in getattr(command, "commands", {}).values():
+        _shorten_arguments(inner)
 
 
 def _is_installed(extra: str) -> bool:

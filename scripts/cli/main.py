@@ -8,32 +8,32 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.logs.unlogged_output import capture_errors, shorten
 from swallowtail.scripts.cli.exit_codes import ExitCode, discard_output, print_error
 from swallowtail.scripts.cli.lazy_commands import CommandEntry, LazyGroup
+from swallowtail.scripts.cli.remote import server_address
 from swallowtail.version import VERSION
 
-TASKS, ACCOUNT, PROCESSES, ADMINISTRATION = "Tasks", "Your account", "Deployment and processes", "Administration"
+TASKS, ACCOUNT, ADMIN = "Tasks", "Servers and your account", "Administration"
+PROCESSES, DATABASE = "Deployment and processes", "Administration on the database of this machine"
 
 #: Every command: the module below `swallowtail.scripts`, its function or Typer object, the line in the list of
 #: commands, the heading, and the extra of the distribution that the command needs. A module is imported when its
 #: command runs.
 COMMANDS = {
-    "enqueue": CommandEntry("cli.commands.tasks", "enqueue", "Submit a task.", TASKS, "server"),
-    "watch": CommandEntry("cli.commands.watch", "watch", "Show the events of an instance live.", TASKS, "server"),
-    "list": CommandEntry("cli.commands.tasks", "show_tasks", "List the tasks of an instance.", TASKS, "server"),
-    "show": CommandEntry("cli.commands.tasks", "show", "Show a task with its steps and result.", TASKS, "server"),
-    "cancel": CommandEntry("cli.commands.tasks", "cancel", "Cancel a task.", TASKS, "server"),
-    "retry": CommandEntry("cli.commands.tasks", "retry", "Start another attempt of an ended task.", TASKS, "server"),
-    "agents": CommandEntry("cli.commands.instances", "agents", "List the agents that run tasks.", TASKS, "server"),
-    "schedule": CommandEntry(
-        "cli.commands.schedules", "commands", "Submit tasks repeatedly or later.", TASKS, "server"
-    ),
-    "artifact": CommandEntry("cli.commands.instance_data", "artifact", "Write a large output.", TASKS, "server"),
-    "login": CommandEntry("cli.commands.identity", "login", "Sign in.", ACCOUNT, "server"),
-    "logout": CommandEntry("cli.commands.identity", "logout", "Sign out.", ACCOUNT, "server"),
-    "whoami": CommandEntry("cli.commands.identity", "whoami", "Show who you are signed in as.", ACCOUNT, "server"),
-    "tokens": CommandEntry("cli.commands.identity", "token_commands", "Your personal tokens.", ACCOUNT, "server"),
+    "enqueue": CommandEntry("cli.commands.tasks", "enqueue", "Submit a task.", TASKS),
+    "watch": CommandEntry("cli.commands.watch", "watch", "Show the events of an instance live.", TASKS),
+    "list": CommandEntry("cli.commands.tasks", "show_tasks", "List the tasks of an instance.", TASKS),
+    "show": CommandEntry("cli.commands.tasks", "show", "Show a task with its steps and result.", TASKS),
+    "cancel": CommandEntry("cli.commands.changes", "cancel", "Cancel tasks.", TASKS),
+    "retry": CommandEntry("cli.commands.changes", "retry", "Start another attempt of ended tasks.", TASKS),
+    "agents": CommandEntry("cli.commands.instances", "agents", "List agents, or show one with its input.", TASKS),
+    "schedule": CommandEntry("cli.commands.schedules", "commands", "Submit tasks repeatedly or later.", TASKS),
+    "artifact": CommandEntry("cli.commands.instance_data", "show_artifact", "Write a large output.", TASKS),
+    "login": CommandEntry("cli.commands.identity", "login", "Sign in to a server.", ACCOUNT),
+    "logout": CommandEntry("cli.commands.identity", "logout", "Sign out.", ACCOUNT),
+    "whoami": CommandEntry("cli.commands.identity", "whoami", "Show who you are, and at which server.", ACCOUNT),
+    "profiles": CommandEntry("cli.commands.identity", "profile_commands", "Servers that you signed in to.", ACCOUNT),
+    "tokens": CommandEntry("cli.commands.tokens", "commands", "Your personal tokens.", ACCOUNT),
     "up": CommandEntry("processes.commands", "up", "Run everything on this machine.", PROCESSES, "server"),
     "web": CommandEntry("processes.commands", "web", "Serve pages, REST API and Socket.IO.", PROCESSES, "server"),
     "worker": CommandEntry(
@@ -44,32 +44,22 @@ COMMANDS = {
     ),
     "release": CommandEntry("processes.commands", "release", "Prepare the database.", PROCESSES, "server"),
     "redis": CommandEntry("processes.commands", "redis", "Run the embedded Redis.", PROCESSES, "server"),
-    "instances": CommandEntry(
-        "cli.commands.instances", "commands", "List, create, export or delete instances.", ADMINISTRATION, "server"
-    ),
-    "members": CommandEntry(
-        "cli.commands.members", "commands", "The members of an instance.", ADMINISTRATION, "server"
-    ),
-    "front-end-tokens": CommandEntry(
-        "cli.commands.members", "token_commands", "API tokens for your own web pages.", ADMINISTRATION, "server"
-    ),
-    "policy": CommandEntry(
-        "cli.commands.instance_data",
-        "policy_commands",
-        "Retention and redaction of an instance.",
-        ADMINISTRATION,
-        "server",
-    ),
-    "audit": CommandEntry("cli.commands.audit", "commands", "Who did what.", ADMINISTRATION, "server"),
-    "users": CommandEntry("cli.commands.users", "commands", "Users and their passwords.", ADMINISTRATION, "server"),
-    "keys": CommandEntry(
-        "cli.commands.encryption_keys", "commands", "The keys that encrypt payloads.", ADMINISTRATION, "server"
-    ),
     "doctor": CommandEntry(
         "doctor.command", "doctor", "Check the deployment, and say how to mend it.", PROCESSES, "server"
     ),
+    "instances": CommandEntry("cli.commands.instances", "commands", "List, create, export or delete instances.", ADMIN),
+    "members": CommandEntry("cli.commands.members", "commands", "Members of an instance, and their roles.", ADMIN),
+    "front-end-tokens": CommandEntry(
+        "cli.commands.members", "token_commands", "API tokens for your own web pages.", ADMIN
+    ),
+    "policy": CommandEntry(
+        "cli.commands.instance_data", "policy_commands", "Retention and redaction of an instance.", ADMIN
+    ),
+    "audit": CommandEntry("cli.commands.audit", "commands", "List who did what; verify the log.", ADMIN),
+    "users": CommandEntry("cli.commands.users", "commands", "Users and their passwords.", DATABASE, "server"),
+    "keys": CommandEntry("cli.commands.encryption_keys", "commands", "Keys that encrypt payloads.", DATABASE, "server"),
     "prune": CommandEntry(
-        "cli.commands.maintenance", "prune_instance", "Delete old events and ended tasks.", ADMINISTRATION, "server"
+        "cli.commands.maintenance", "prune_instance", "Delete old events and ended tasks.", DATABASE, "server"
     ),
 }
 
@@ -102,8 +92,23 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="Server to call.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="PROFILE", help="Server of this profile; see `swallowtail profiles`.")
+    ] = None,
 ) -> None:
-    """Hold the options that precede a command."""
+    """Take the options that precede a command."""
+    server_address.options.url, server_address.options.profile = url, profile
+
+
+def _write_errors_as_logs() -> None:
+    """Write errors as JSON lines if the logs of the deployment are JSON; a client without the server has no logs."""
+    try:
+        from swallowtail.app.core.logs.unlogged_output import capture_errors, shorten
+    except ModuleNotFoundError:
+        return
+    capture_errors()
+    shorten(typer.BadParameter.__base__)
 
 
 def main() -> None:
@@ -111,8 +116,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal cannot show must not end the command.
         sys.stdout.reconfigure(errors="replace")
-    capture_errors()
-    shorten(typer.BadParameter.__base__)
+    _write_errors_as_logs()
     try:
         try:
             app(prog_name="swallowtail")

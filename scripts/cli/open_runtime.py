@@ -1,4 +1,4 @@
-"""Opens the runtime for one command, as the signed-in user or as the operator."""
+"""Opens the database for one command of an operator, as the signed-in user or as the operator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.process.library_check import COMMAND, check_libraries
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor, Caller
-from swallowtail.scripts.cli.token_store import find_token
+from swallowtail.scripts.cli.remote.server_address import choose_server
 
 _NOT_SET_UP = "the database is not set up; run swallowtail up, or swallowtail release"
 
@@ -26,15 +26,8 @@ _NOT_SET_UP = "the database is not set up; run swallowtail up, or swallowtail re
 @contextmanager
 def open_runtime() -> Iterator[Runtime]:
     """Open the runtime for the signed-in user. Raises SettingsError, Unauthenticated, Unavailable."""
-    with open_runtime_and_tokens() as (runtime, _):
-        yield runtime
-
-
-@contextmanager
-def open_runtime_and_tokens() -> Iterator[tuple[Runtime, Tokens]]:
-    """Open the runtime for the signed-in user, and what signs and reads tokens. Raises as `open_runtime` does."""
     with open_anonymous_runtime() as (anonymous, tokens):
-        yield anonymous.by(make_caller(_signed_in_actor(anonymous, tokens))), tokens
+        yield anonymous.by(make_caller(_signed_in_actor(anonymous, tokens)))
 
 
 @contextmanager
@@ -84,7 +77,7 @@ def _account_name() -> str:
 
 
 def _signed_in_actor(runtime: Runtime, tokens: Tokens) -> Actor:
-    token = find_token(runtime.settings)
+    token = choose_server().token
     if token is None and runtime.settings.is_open:
         return _operator()
     if token is None:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.validation import check_instance_id, check_task_id
 
 #: The largest number that the database can store.
 _LARGEST = 2**63 - 1
@@ -23,15 +22,23 @@ def check_count(option: typer.CallbackParam, value: int | None) -> int | None:
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 WithLive = Annotated[bool, typer.Option("--live", help="With --json: also print progress within steps.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it ends.")]
-Instance = Annotated[
-    str,
-    typer.Argument(
-        metavar="INSTANCE", help="Id of the instance.", callback=lambda value: check_instance_id(value, "INSTANCE")
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.")]
+InstanceId = Annotated[str, typer.Option("--instance", "-i", metavar="INSTANCE", help="Id of the instance.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="Id of the task.")]
+Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only tasks of this kind.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Only from this time on: 2030-01-31, 2030-01-31T08:00:00Z, or 2h for two hours ago.",
     ),
 ]
-InstanceId = Annotated[str, typer.Option("--instance", "-i", metavar="ID", help="Id of the instance.")]
-TaskId = Annotated[
-    str, typer.Argument(metavar="TASK", help="Id of the task.", callback=lambda value: check_task_id(value, "TASK"))
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before this time.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, metavar="NUMBER", help="Maximum number of lines.")]
+Lifetime = Annotated[
+    str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 8h or 30d.")
 ]
 Input = Annotated[
     str | None,
@@ -47,6 +54,8 @@ Set = Annotated[
 AsOperator = Annotated[
     bool,
     typer.Option(
-        "--as-operator", help="Act as the operator of the deployment, without signing in; the audit log records it."
+        "--as-operator",
+        help="Act as the operator of this machine's deployment, on its database and without signing in; the audit log "
+        "records it.",
     ),
 ]

@@ -25,6 +25,14 @@ def ask_password(prompt: str = "Password", *, twice: bool = False) -> str:
     return _read_line("password")
 
 
+def ask_token() -> str:
+    """Return a token, typed without echo, or the next line of standard input. Raises InvalidInput."""
+    token = str(typer.prompt("Token", hide_input=True, err=True)) if sys.stdin.isatty() else _read_line("token")
+    if not token.isascii() or not token.isprintable() or not token.strip():
+        raise InvalidInput("must be a text of printable ASCII characters", field="token")
+    return token.strip()
+
+
 def _read_line(what: str) -> str:
     line = sys.stdin.readline(_LONGEST)
     if not line:

@@ -7,23 +7,27 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swallowtail.app.core.errors import InvalidInput, TooLarge
-from swallowtail.app.core.schemas.instances import AgentView
+from swallowtail.app.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from swallowtail.client import Agent
 
 Schema = dict[str, Any]
 
+_EXAMPLE_TIME = "2030-01-31T08:00:00Z"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
-def build_input(card: AgentView, source: str | None, options: Sequence[str], largest: int) -> dict[str, Any]:
-    """Return the input from a file (or `-`) and options, which take precedence. Raises InvalidInput, TooLarge."""
-    task_input = {} if source is None else _from_source(card, source, largest)
+def build_input(card: Agent, source: str | None, options: Sequence[str]) -> dict[str, Any]:
+    """Return the input from a file (or `-`) and options, which take precedence. Raises InvalidInput."""
+    task_input = {} if source is None else _from_source(card, source)
     for option in options:
-        _apply(task_input, card["input_schema"], option)
+        _apply(task_input, card.input_schema, option)
     return task_input
 
 
@@ -35,8 +39,25 @@ def parse_duration(text: str, field: str) -> float:
     return float(duration[1]) * _SECONDS[(duration[2] or "s").lower()]
 
 
-def _from_source(card: AgentView, source: str, largest: int) -> dict[str, Any]:
-    content = _read(source, largest)
+def parse_time(text: str, field: str) -> str:
+    """Return a time of an option as the API reads it: ISO 8601, in local time without a zone. Raises InvalidInput."""
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"must be a time such as {_EXAMPLE_TIME}", field=field) from None
+
+
+def parse_past(text: str | None, field: str) -> str | None:
+    """Return a time in the past, which may also be a duration: `2h` is two hours ago. Raises InvalidInput."""
+    if text is None:
+        return None
+    if _DURATION.fullmatch(text.strip()):
+        return (datetime.now(UTC) - timedelta(seconds=parse_duration(text, field))).isoformat()
+    return parse_time(text, field)
+
+
+def _from_source(card: Agent, source: str) -> dict[str, Any]:
+    content = _read(source)
     name = "standard input" if source == "-" else source
     binary = _file_fields(card, "base64")
     if len(binary) == 1 and _is_binary(content):
@@ -47,13 +68,13 @@ def _from_source(card: AgentView, source: str, largest: int) -> dict[str, Any]:
         return _parse_object(text, name)
     fields = _file_fields(card, True)
     if len(fields) != 1:
-        raise InvalidInput(f"{card['kind']} takes no document; {name} must be a JSON object", field="--input")
+        raise InvalidInput(f"{card.kind} takes no document; {name} must be a JSON object", field="--input")
     return {fields[0]: text}
 
 
-def _file_fields(card: AgentView, kind: object) -> list[str]:
+def _file_fields(card: Agent, kind: object) -> list[str]:
     """Return the fields that take a file: as text (True), or as bytes (`base64`)."""
-    return [key for key, rule in _properties(card["input_schema"]).items() if rule.get("x-file") == kind]
+    return [key for key, rule in _properties(card.input_schema).items() if rule.get("x-file") == kind]
 
 
 def _is_binary(content: bytes) -> bool:
@@ -61,20 +82,13 @@ def _is_binary(content: bytes) -> bool:
     return content.startswith((b"%PDF-", b"PK\x03\x04")) or b"\0" in content
 
 
-def _read(source: str, largest: int) -> bytes:
+def _read(source: str) -> bytes:
     try:
-        if source == "-":
-            content = sys.stdin.buffer.read(largest + 1)
-        else:
-            with Path(source).open("rb") as file:
-                content = file.read(largest + 1)
+        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read {source}: {error.strerror or error}", field="--input") from None
     except ValueError:
         raise InvalidInput("not a valid file name", field="--input") from None
-    if len(content) > largest:
-        raise TooLarge(f"{source} is larger than {largest} bytes", field="--input")
-    return content
 
 
 def _as_text(content: bytes, source: str) -> str:

@@ -14,7 +14,7 @@ import typer
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.scripts.cli.exit_codes import ExitCode
 from swallowtail.scripts.cli.options import AsJson
-from swallowtail.scripts.cli.printing import count, print_json, print_note, readable
+from swallowtail.scripts.cli.output.printing import count, print_json, print_note, readable
 from swallowtail.scripts.doctor.database_check import check_state
 from swallowtail.scripts.doctor.library_versions import check_browser_files, check_versions
 from swallowtail.scripts.doctor.results import Check, CheckResult, run_checks

@@ -171,19 +171,20 @@ ARROWS = {
     "scripts.audit_report": "",
     "scripts.banner": "core.config core.process extras",
     "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner",
+    "scripts.cli.output": "core.states",
+    "scripts.cli.remote": "core.config core.errors core.states scripts.cli.output",
     "scripts.cli": (
-        "core.config core.deployment_identity core.errors core.events core.identity core.logs core.process "
-        "core.queries core.runtime core.schemas core.security core.states core.validation version"
+        "core.config core.deployment_identity core.errors core.identity core.logs core.process core.runtime "
+        "core.security core.states scripts.cli.remote version"
     ),
     "scripts.cli.commands": (
-        "core.audit core.errors core.events core.identity core.ledger.agent_cards "
-        "core.maintenance core.queries core.runtime core.schemas core.security core.services core.states "
-        "core.tables core.validation scripts.cli"
+        "core.audit core.errors core.identity core.maintenance core.queries core.runtime core.security core.services "
+        "core.states core.validation scripts.cli scripts.cli.output scripts.cli.remote"
     ),
     "scripts.doctor": (
         "core.config core.coordination core.database core.deployment_identity core.errors core.health "
         "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime core.schemas "
-        "scripts.banner scripts.cli"
+        "scripts.banner scripts.cli scripts.cli.output"
     ),
     "scripts.enqueue": "scripts.cli",
     "migrations.versions": "",

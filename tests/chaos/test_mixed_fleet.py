@@ -22,6 +22,7 @@ def kinds_of(deployment: Deployment) -> dict[str, int]:
 
 def test_no_task_of_a_new_kind_fails_during_a_rolling_start(new_deployment: Callable[..., Deployment]) -> None:
     deployment = new_deployment(env={**BRISK, "announce_interval": 0.2})
+    deployment.start_web()
     old = deployment.start_worker(concurrency=2, env={"agents": ""})
     wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has announced its agents")
     instance = deployment.new_instance()

@@ -1,25 +1,31 @@
-"""Runs the `swallowtail` command in the process of the test, on its own database and without servers."""
+"""Runs the `swallowtail` command in the process of the test, on a database of its own and its web application."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import typer.main
+from flask import Flask
 from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
+from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.claims import Claim
+from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.queries.rows import read_task
-from swallowtail.scripts.cli.commands import tasks
+from swallowtail.app.web.factory import create_app
 from swallowtail.scripts.cli.lazy_commands import LazyCommand
 from swallowtail.scripts.cli.main import app
+from swallowtail.scripts.cli.remote import open_client, waiting
 from tests.core.schedule_domain import Bench, open_bench
 
 #: An agent that works on a document.
@@ -51,6 +57,31 @@ def load_commands() -> TyperGroup:
         assert isinstance(command, LazyCommand)
         group.commands[name] = command.load()
     return group
+
+
+class AppTransport(httpx2.BaseTransport):
+    """Answers requests of commands with the web application that the environment's settings describe."""
+
+    def __init__(self) -> None:
+        self._built_with: dict[str, str] = {}
+        self._app: Flask | None = None
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer a request, as the web process of these settings would."""
+        variables = {name: value for name, value in os.environ.items() if name.startswith("SWALLOWTAIL_")}
+        if self._app is None or variables != self._built_with:
+            self.end()
+            settings = load_settings()
+            # A web process logs elsewhere than a command prints.
+            configure_logging(settings.model_copy(update={"log_level": "CRITICAL"}))
+            self._app, self._built_with = create_app(settings), variables
+        return httpx2.WSGITransport(app=self._app.wsgi_app).handle_request(request)
+
+    def end(self) -> None:
+        """Close what the application opened."""
+        if self._app is not None:
+            self._app.extensions["swallowtail"].close()
+            self._app = None
 
 
 class CommandLine:
@@ -105,13 +136,18 @@ class CommandLine:
 def open_command_line(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[CommandLine]:
     """Prepare a database in `directory` and change to it, with short timeouts for missing servers."""
     monkeypatch.chdir(directory)
-    for name, value in {"VAR_DIR": directory, "SEND_TIMEOUT": 0.1, "PUBLISH_TIMEOUT": 0.1}.items():
+    variables = {"VAR_DIR": directory, "SEND_TIMEOUT": 0.1, "PUBLISH_TIMEOUT": 0.1}
+    for name, value in {**variables, "ASYNC_MODE": "threading", "LIMITS": "off"}.items():
         monkeypatch.setenv(f"SWALLOWTAIL_{name}", str(value))
-    monkeypatch.setattr(tasks, "SENT_WITHIN", 0.05)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(directory / "config"))
+    monkeypatch.setattr(waiting, "SENT_WITHIN", 0.01)
+    transport = AppTransport()
+    monkeypatch.setattr(open_client, "transport", transport)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         with open_bench(directory, **settings) as bench:
             yield CommandLine(bench)
     finally:
+        transport.end()
         root.handlers[:], root.level = handlers, level

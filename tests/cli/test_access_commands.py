@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.actors import Caller
-from swallowtail.scripts.cli.commands import tasks
+from swallowtail.scripts.cli import open_runtime
 from swallowtail.scripts.cli.main import COMMANDS, PROCESSES, app
+from swallowtail.scripts.cli.remote import open_client, waiting
 from tests.cli.command_line import load_commands
 from tests.web.callers import CallersApp
 
@@ -87,7 +87,7 @@ TABLE = {
 #: Commands about the user or no instance; other tests check who may run them.
 OF_NO_INSTANCE = {
     "login", "logout", "whoami", "tokens", "tokens create", "tokens revoke", "users create", "users password",
-    "audit list", "audit verify",
+    "audit list", "audit verify", "profiles", "profiles use", "profiles remove",
 }  # fmt: skip
 #: Commands that run processes: they ask no one who calls.
 OF_PROCESSES = {name for name, entry in COMMANDS.items() if entry.section == PROCESSES}
@@ -97,7 +97,7 @@ OF_PROCESSES = {name for name, entry in COMMANDS.items() if entry.section == PRO
 def callers_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallersApp]:
     with pytest.MonkeyPatch.context() as patch:
         callers_app = CallersApp(Path(tmp_path_factory.mktemp("callers_app")), patch)
-        patch.setattr(tasks, "SENT_WITHIN", 0.0)
+        patch.setattr(waiting, "SENT_WITHIN", 0.0)
         yield callers_app
         callers_app.web_app.close()
 
@@ -113,13 +113,11 @@ def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 def run(callers_app: CallersApp, who: str, command: str, *more: str) -> int:
     """Run a command as a role, with the arguments of the table or others; return its exit code."""
 
-    runtime = callers_app.rt.by(Caller(callers_app.actors[who], "cli"))
-    replaced = {"open_runtime": runtime, "open_runtime_and_tokens": (runtime, Tokens(runtime))}
+    callers_app.caller = callers_app.actors[who]
+    runtime = callers_app.rt.by(Caller(callers_app.caller, "cli"))
     with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            for function, opened in replaced.items():
-                if name.startswith("swallowtail.scripts.cli.") and hasattr(module, function):
-                    patch.setattr(module, function, partial(nullcontext, opened))
+        patch.setattr(open_runtime, "open_runtime", partial(nullcontext, runtime))
+        patch.setattr(open_client, "transport", httpx2.WSGITransport(app=callers_app.web_app.app.wsgi_app))
         arguments = [*command.split(), *(more or TABLE[command].arguments(callers_app))]
         return int(CliRunner().invoke(app, arguments).exit_code)
 

@@ -125,14 +125,25 @@ TABLE = {
     "tokens revoke": AuditTrail(
         [("", "token.revoke", "token")], lambda cli: [new_token(cli, "tokens", "create", "ci")]
     ),
-    # A new token is stored, and the earlier one is revoked.
+    # A session creates the new token, and the earlier one is revoked.
     "login": AuditTrail(
-        [("", "token.mint", "token"), ("", "token.revoke", "token")], lambda _: ["boss"], PASSWORD + "\n"
+        [
+            ("", "session.open", "user"),
+            ("", "token.mint", "token"),
+            ("", "session.close", "user"),
+            ("", "token.revoke", "token"),
+        ],
+        lambda _: ["--user", "boss"],
+        PASSWORD + "\n",
     ),
 }  # fmt: skip
 #: Commands with tests of their own below, since they end the session.
 ALONE = {"logout", "keys rotate"}
 OF_PROCESSES = {name for name, entry in COMMANDS.items() if entry.section == PROCESSES}
+#: Commands that change a file of their user only.
+OF_FILE = {"profiles use", "profiles remove"}
+#: Commands on the database of this machine; the others call the server.
+ON_DATABASE = {"prune", "instances renew-epoch", "keys rotate", *(name for name in TABLE if name.startswith("users "))}
 READING: dict[str, Callable[[CommandLine], list[str]]] = {
     "agents": lambda _: [],
     "instances": lambda _: [],
@@ -149,6 +160,7 @@ READING: dict[str, Callable[[CommandLine], list[str]]] = {
     "users": lambda _: [],
     "tokens": lambda _: [],
     "whoami": lambda _: [],
+    "profiles": lambda _: [],
     "audit list": lambda _: ["-i", "demo"],
     "audit verify": lambda _: ["--all"],
 }
@@ -174,7 +186,7 @@ def open_guarded(directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Command
     patch.setenv("LOGNAME", "mallory")
     with open_command_line(directory, patch) as cli:
         assert cli.run("users", "create", "boss", "--superuser", stdin=PASSWORD + "\n").exit_code == 0
-        assert cli.run("login", "boss", stdin=PASSWORD + "\n").exit_code == 0
+        assert cli.run("login", "--user", "boss", stdin=PASSWORD + "\n").exit_code == 0
         assert cli.run("members", "set", "demo", "boss", "owner", "--as-operator").exit_code == 0
         yield cli
 
@@ -194,15 +206,16 @@ def run(cli: CommandLine, command: str, arguments: list[str], stdin: str | None 
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert set(paths(load_commands())) == set(TABLE) | set(READING) | ALONE | OF_PROCESSES
+    assert set(paths(load_commands())) == set(TABLE) | set(READING) | ALONE | OF_FILE | OF_PROCESSES
 
 
 @pytest.mark.parametrize("command", TABLE)
 def test_an_entry_names_the_actor_the_action_and_the_origin(cli: CommandLine, command: str) -> None:
     trail = TABLE[command]
+    origin = ("cli", WHERE) if command in ON_DATABASE else ("rest", "127.0.0.1")
     written = run(cli, command, trail.arguments(cli), trail.stdin)
     assert [(e.scope, e.action, e.object_type, e.actor_kind, e.actor_name, e.entrance, e.address) for e in written] == [
-        (*mark, "user", "boss", "cli", WHERE) for mark in trail.marks
+        (*mark, "user", "boss", *origin) for mark in trail.marks
     ]
 
 
@@ -216,7 +229,12 @@ def test_reading_writes_no_entry(cli: CommandLine) -> None:
 
 def test_signing_out_writes_an_entry(own_desk: CommandLine) -> None:
     (trail,) = run(own_desk, "logout", [])
-    assert (trail.action, trail.actor_name, trail.entrance, trail.address) == ("token.revoke", "boss", "cli", WHERE)
+    assert (trail.action, trail.actor_name, trail.entrance, trail.address) == (
+        "token.revoke",
+        "boss",
+        "rest",
+        "127.0.0.1",
+    )
 
 
 def test_a_key_rotation_writes_an_entry(own_desk: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +265,13 @@ def test_an_entry_of_the_operator_names_the_account(
     assert (trail.entrance, trail.address) == ("cli", WHERE)
 
 
-def test_without_required_sign_in_an_entry_names_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_required_sign_in_an_entry_on_the_database_names_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {"SWALLOWTAIL_AUTH": "open", "XDG_CONFIG_HOME": str(tmp_path), "LOGNAME": "mallory"}.items():
         monkeypatch.setenv(name, value)
     with open_command_line(tmp_path, monkeypatch) as cli:
         (trail,) = run(cli, "enqueue", ["echo", "-i", "demo", "-s", "message=hi"])
-    assert (trail.actor_kind, trail.actor_name, trail.address) == ("open", f"operator {ACCOUNT}", WHERE)
+        (pruning,) = run(cli, "prune", ["-i", "demo", "--events", "0"])
+    assert (trail.actor_kind, trail.actor_name, trail.address) == ("open", "anybody", "127.0.0.1")
+    assert (pruning.actor_kind, pruning.actor_name, pruning.address) == ("open", f"operator {ACCOUNT}", WHERE)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.journey
 
 @pytest.mark.long
 def test_a_log_is_listed_and_verified_and_a_change_is_detected(deployment: Deployment) -> None:
+    deployment.start_web()
     rt = deployment.runtime()
     for number in range(3):
         record = AuditRecord("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})

@@ -54,7 +54,7 @@ def all_commands(commands: typer.Typer) -> list[Any]:
 def test_no_help_shows_a_limit_of_the_machine(name: str) -> None:
     result = CliRunner().invoke(app, [*name.split(), "--help"])
     assert result.exit_code == 0
-    assert re.findall(r"\d{10,}", result.output) == []
+    assert re.findall(r"(?<![-\w])\d{10,}", result.output) == []
 
 
 def test_every_exit_code_is_described() -> None:

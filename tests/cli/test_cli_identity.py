@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,29 +13,14 @@ from sqlalchemy import select
 from swallowtail.app.core.events import now
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.app.core.tables.audit import AuditEntry
-from swallowtail.scripts.cli import token_store
-from tests.cli.command_line import CommandLine, open_command_line
+from swallowtail.scripts.cli.remote.profiles import load_profiles
+from tests.cli.command_line import CommandLine
+from tests.cli.conftest import LOCAL
 from tests.identity.bench import PASSWORD
 
 NEW = "staple after staple"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    """A command line with required sign-in."""
-    for name, value in {"AUTH": "required", "PASSWORD_MEMORY_KIB": "8", "PASSWORD_ROUNDS": "1"}.items():
-        monkeypatch.setenv(f"SWALLOWTAIL_{name}", value)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    with open_command_line(tmp_path, monkeypatch) as cli:
-        yield cli
-
-
-@pytest.fixture
-def boss(cli: CommandLine) -> CommandLine:
-    """The same, with the superuser `boss` signed in."""
-    assert cli.run("users", "create", "boss", "--superuser", stdin=PASSWORD + "\n").exit_code == 0
-    assert cli.run("login", "boss", stdin=PASSWORD + "\n").exit_code == 0
-    return cli
+#: The audit entries of creating `boss` and signing in.
+SIGNED_IN = ["user.create", "session.open", "token.mint", "session.close"]
 
 
 def token_file(cli: CommandLine) -> Path:
@@ -77,7 +61,7 @@ def test_the_operator_creates_the_first_user_and_a_superuser_the_next(cli: Comma
     assert cli.run("users", "create", "ann", stdin=PASSWORD + "\n").exit_code == 0
     assert [one["name"] for one in cli.lines("users")] == ["ann", "boss"]
     assert "superuser" in cli.run("users").stdout
-    cli.run("login", "ann", stdin=PASSWORD + "\n")
+    cli.run("login", "--user", "ann", stdin=PASSWORD + "\n")
     assert cli.run("users", "create", "eve", stdin=PASSWORD + "\n").exit_code == 10
     assert audit(cli)[0] == ("operator", "user.create", "cli")
 
@@ -86,7 +70,7 @@ def test_the_operator_regains_access_when_no_superuser_can_and_an_entry_is_writt
     result = boss.run("users", "password", "boss", "--as-operator", stdin=NEW + "\n")
     assert result.exit_code == 0
     assert boss.run("whoami").exit_code == 9
-    assert boss.run("login", "boss", stdin=NEW + "\n").exit_code == 0
+    assert boss.run("login", "--user", "boss", stdin=NEW + "\n").exit_code == 0
     assert ("operator", "user.password", "cli") in audit(boss)
     assert [one["name"] for one in boss.lines("users", "--as-operator")] == ["boss"]
 
@@ -137,20 +121,20 @@ def test_a_superuser_promotes_another_and_the_last_one_stays(boss: CommandLine) 
     assert [action for _, action, _ in audit(boss)][-3:] == ["user.promote", "user.demote", "user.promote"]
 
 
-def test_commands_act_as_the_signed_in_user_until_logout(boss: CommandLine) -> None:
+def test_commands_act_as_the_signed_in_user_until_logout(boss: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     (who,) = boss.lines("whoami")
     assert (who["name"], who["kind"], who["is_superuser"]) == ("boss", "user", True)
     (instance,) = boss.lines("instances", "create", "Acme", "--id", "acme")
     assert [one["id"] for one in boss.lines("instances")] == [instance["id"], "demo"]
     create_instance(boss.runtime, "Old", "old")
     assert boss.run("list", "old").exit_code == 6
-    secret = token_file(boss).read_text()
-    assert boss.run("logout").stderr == "Signed out.\n"
+    secret = load_profiles("").by_name[LOCAL].token
+    assert boss.run("logout").stderr == f"Signed out of http://{LOCAL}; the profile {LOCAL} is removed.\n"
     assert list((boss.runtime.settings.var / "config/swallowtail").iterdir()) == []
     assert boss.run("whoami").exit_code == 9
-    token_store.store_token(boss.runtime.settings, secret.strip())
+    monkeypatch.setenv("SWALLOWTAIL_TOKEN", str(secret))
     assert "was revoked; run `swallowtail login`" in boss.run("whoami").stderr
-    assert [action for _, action, _ in audit(boss)] == ["user.create", "token.mint", "token.revoke"]
+    assert [action for _, action, _ in audit(boss)][:5] == [*SIGNED_IN, "token.revoke"]
 
 
 def test_only_the_owner_can_read_the_token_and_the_next_login_revokes_it(boss: CommandLine) -> None:
@@ -158,46 +142,33 @@ def test_only_the_owner_can_read_the_token_and_the_next_login_revokes_it(boss: C
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     first = path.read_text()
-    assert boss.run("login", "boss", stdin=PASSWORD + "\n").exit_code == 0
+    assert boss.run("login", "--user", "boss", stdin=PASSWORD + "\n").exit_code == 0
     assert path.read_text() != first
     assert len(boss.lines("tokens")) == 1
     path.chmod(0o640)
-    for command in (["whoami"], ["login", "boss"]):
+    for command in (["whoami"], ["login", "--user", "boss"]):
         result = boss.run(*command, stdin=PASSWORD + "\n")
         assert result.exit_code == 2
         assert "SWALLOWTAIL_TOKEN_FILE: others can read" in result.stderr
         assert first.strip() not in result.output
 
 
-def test_each_deployment_has_its_own_token_file_unless_one_is_configured(
-    boss: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    settings = boss.runtime.settings
-    other = settings.model_copy(update={"database_url": "postgresql://elsewhere/db"})
-    assert token_store.token_path(settings) == token_file(boss)
-    assert token_store.token_path(other) != token_store.token_path(settings)
-    monkeypatch.setenv("SWALLOWTAIL_TOKEN_FILE", str(tmp_path / "mine" / "token"))
-    assert boss.run("whoami").exit_code == 9
-    assert boss.run("login", "boss", stdin=PASSWORD + "\n").exit_code == 0
-    assert (tmp_path / "mine" / "token").read_text().startswith("swt_")
-
-
 def test_a_login_lives_as_long_as_a_session_or_as_asked(boss: CommandLine) -> None:
     with time_machine.travel(now() + timedelta(hours=12, seconds=1)):
         result = boss.run("whoami")
-        assert (result.exit_code, "has expired; run `swallowtail login`" in result.stderr) == (9, True)
-        assert boss.run("login", "boss", "--for", "1h", stdin=PASSWORD + "\n").exit_code == 0
-        assert boss.run("login", "boss", "--for", "999w", stdin=PASSWORD + "\n").exit_code == 2
-        assert boss.run("login", "boss", "--for", "0", stdin=PASSWORD + "\n").exit_code == 2
+        assert (result.exit_code, "has expired; run `swallowtail login" in result.stderr) == (9, True)
+        assert boss.run("login", "--user", "boss", "--for", "1h", stdin=PASSWORD + "\n").exit_code == 0
+        assert boss.run("login", "--user", "boss", "--for", "999w", stdin=PASSWORD + "\n").exit_code == 2
+        assert boss.run("login", "--user", "boss", "--for", "0", stdin=PASSWORD + "\n").exit_code == 2
 
 
 @pytest.mark.parametrize("stdin", ["wrong password\n", "", "\n"])
 def test_a_wrong_password_leaves_everything_as_it_was(boss: CommandLine, stdin: str) -> None:
-    result = boss.run("login", "boss", stdin=stdin)
+    result = boss.run("login", "--user", "boss", stdin=stdin)
     assert result.exit_code == (9 if stdin else 2)
     assert stdin.strip() not in result.output or not stdin.strip()
     assert boss.run("whoami").exit_code == 0
-    assert (audit(boss)[-1] == ("", "login.failed", "cli")) == bool(stdin)
+    assert (audit(boss)[-1] == ("", "login.failed", "rest")) == bool(stdin)
 
 
 def test_the_token_of_the_environment_takes_precedence(boss: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +200,7 @@ def test_a_user_changes_the_own_password_and_signs_in_with_it(boss: CommandLine)
     assert boss.run("users", "password", stdin=f"{PASSWORD}\nshort\n").exit_code == 2
     assert boss.run("users", "password", stdin=f"{PASSWORD}\n{NEW}\n").exit_code == 0
     assert boss.run("whoami").exit_code == 9
-    assert boss.run("login", "boss", stdin=NEW + "\n").exit_code == 0
+    assert boss.run("login", "--user", "boss", stdin=NEW + "\n").exit_code == 0
 
 
 def test_users_are_disabled_enabled_and_created_for_an_identity_provider(boss: CommandLine) -> None:
@@ -249,11 +220,11 @@ def test_users_are_disabled_enabled_and_created_for_an_identity_provider(boss: C
 def test_an_open_deployment_requires_no_sign_in(boss: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert boss.run("logout").exit_code == 0
     monkeypatch.setenv("SWALLOWTAIL_AUTH", "open")
-    assert boss.run("whoami").stdout.startswith("operator ")
+    assert boss.run("whoami").stdout.startswith("anybody")
     assert [one["id"] for one in boss.lines("instances")] == ["demo"]
     assert boss.run("logout").stderr == "You were not signed in.\n"
     # A user who signed in acts as this user here too.
-    assert boss.run("login", "boss", stdin=PASSWORD + "\n").exit_code == 0
+    assert boss.run("login", "--user", "boss", stdin=PASSWORD + "\n").exit_code == 0
     assert boss.run("whoami").stdout == "boss\n"
 
 

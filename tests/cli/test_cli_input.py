@@ -70,7 +70,7 @@ def test_options_are_converted_by_the_schema(cli: CommandLine) -> None:
         (b"", "is not JSON"),
         (b'{"brief": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "nested"),
         (b'{"brief": "a", "rounds": ' + b"9" * 5_000 + b"}", "too long"),
-        (b'{"brief": "a", "rounds": 1e999}', "not a finite number"),
+        (b'{"brief": "a", "rounds": 1e999}', "not finite numbers"),
         (b'{"brief": "a\\u0000"}', "input.brief: control characters"),
         (b'{"brief": "\xff"}', "is not UTF-8 text"),
         (b'{"brief": "' + b"a" * 300_000 + b'"}', "is larger than 262144 bytes"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Task
-from swallowtail.scripts.cli import reads
+from swallowtail.scripts.cli.remote import open_client
 from tests.cli.command_line import CommandLine, open_command_line
 
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"
@@ -30,12 +32,12 @@ def test_a_task_is_stored_without_a_broker_and_its_id_is_the_output(cli: Command
 
     (task,) = cli.bench.tasks()
     assert (result.exit_code, result.stdout) == (0, task["id"] + "\n")
-    assert "will be sent when it is back" in result.stderr
+    assert "waiting: No worker is running" in result.stderr
     assert (task["title"], task["input"], task["status"], task["submitted_by"]) == (
         "Say hello",
         {"message": "hello", "times": 1},
         "SUBMITTED",
-        "cli",
+        "api",
     )
 
 
@@ -48,7 +50,7 @@ def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(cli: C
     assert (first["seq"], first["epoch"]) == (1, second["epoch"])
     clash = cli.run(*submit, "-s", "message=b")
     assert (clash.exit_code, clash.stdout) == (7, "")
-    assert clash.stderr.startswith("swallowtail: Idempotency-Key: ")
+    assert clash.stderr.startswith("swallowtail: --key: ")
 
 
 def test_an_unknown_status_names_the_option_and_the_known_ones(cli: CommandLine) -> None:
@@ -70,19 +72,19 @@ def test_an_unknown_status_names_the_option_and_the_known_ones(cli: CommandLine)
         (["echo", "-i", "demo", "-s", "=a"], 2, "--set: must be key=value"),
         (["echo", "-i", "demo", "-s", "a..b=a"], 2, "--set: must be key=value"),
         (["echo", "-i", "demo", "-s", "times=1", "-s", "times.x=1"], 2, "--set: times is not an object"),
-        (["nobody", "-i", "demo"], 2, "kind: there is no agent of kind 'nobody' (known: echo, writer)"),
-        (["e\x00cho", "-i", "demo"], 2, "KIND must not contain control characters"),
-        (["echo", "-i", "nobody", "-s", "message=a"], 6, "instance_id: there is no such instance"),
-        (["echo", "-i", "../x", "-s", "message=a"], 2, "instance_id must be"),
-        (["echo", "-i", "demo", "-s", "message=a", "--title", "a\nb"], 2, "title must not"),
-        (["echo", "-i", "demo", "-s", "message=a", "--key", ""], 2, "Idempotency-Key must"),
+        (["nobody", "-i", "demo"], 2, "KIND: there is no agent of kind 'nobody' (known: echo, writer)"),
+        (["e\x00cho", "-i", "demo"], 2, "KIND: control characters are not allowed"),
+        (["echo", "-i", "nobody", "-s", "message=a"], 6, "--instance: there is no such instance"),
+        (["echo", "-i", "a b", "-s", "message=a"], 2, "--instance must be"),
+        (["echo", "-i", "demo", "-s", "message=a", "--title", "a\nb"], 2, "--title must not"),
+        (["echo", "-i", "demo", "-s", "message=a", "--key", ""], 2, "--key must"),
         (
             ["echo", "-i", "demo", "-s", "message=a", "--expires-in", "soon"],
             2,
             "--expires-in: must be a number of seconds",
         ),
-        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "0"], 2, "expires_in must be"),
-        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "99999d"], 2, "expires_in must be"),
+        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "0"], 2, "--expires-in must be"),
+        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "99999d"], 2, "--expires-in must be"),
         (["echo", "-i", "demo", "--input", "nowhere.json"], 2, "--input: cannot read nowhere.json: No such file"),
         (["echo", "-i", "demo", "--input", "."], 2, "--input: cannot read .: Is a directory"),
         (["echo", "-i", "demo", "--input", "a\x00b"], 2, "--input: "),
@@ -106,7 +108,7 @@ def test_wrong_usage_ends_with_2(cli: CommandLine) -> None:
 
 
 def test_list_shows_the_latest_first_filters_and_pages(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "PAGE_SIZE", 2)
+    monkeypatch.setenv("SWALLOWTAIL_PAGE_SIZE", "2")
     ids = [cli.submit("--key", str(number)) for number in range(5)]
     cli.run("cancel", ids[0])
 
@@ -218,8 +220,8 @@ def test_a_cursor_that_cannot_be_continued_prints_a_reset(cli: CommandLine) -> N
 
     reset, *events = cli.lines("watch", "demo", "--task", task_id, "--since", "900")
 
-    assert reset == {"type": "reset", "instance_id": "demo", "reason": "epoch"}
-    assert [event["seq"] for event in events] == [1, 2, 3, 4, 5, 6, 7]
+    assert reset == {"type": "reset", "instance_id": "demo", "epoch": reset["epoch"], "head": 7}
+    assert events == []
 
 
 def test_ctrl_c_prints_how_to_continue_and_ends_with_130(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,34 +230,55 @@ def test_ctrl_c_prints_how_to_continue_and_ends_with_130(cli: CommandLine, monke
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("swallowtail.app.core.services.follower.Follower._wait", interrupt)
+    monkeypatch.setattr("swallowtail.client.stream.log_stream.LogStream.follow", interrupt)
     result = cli.run("watch", "demo", "--task", task_id, "--json")
 
     assert result.exit_code == 130
     assert result.stderr.endswith(f"swallowtail watch demo --task {task_id} --since 1\n")
 
 
-def test_without_a_database_it_prints_what_to_do_and_creates_nothing(
+def test_without_a_server_it_prints_what_to_do(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_client, "transport", None)
+    with closed_port() as port:
+        monkeypatch.setenv("SWALLOWTAIL_PORT", str(port))
+        own = cli.run("list", "demo")
+        named = cli.run("list", "demo", "--url", f"http://localhost:{port}")
+    assert (own.exit_code, named.exit_code) == (8, 8)
+    assert own.stderr.startswith(f"swallowtail: no answer from http://127.0.0.1:{port}: ")
+    assert own.stderr.endswith(
+        "; start it with `swallowtail up`, or name another server with --url or `swallowtail login URL`\n"
+    )
+    assert named.stderr.endswith("(--url); name another one with --url\n")
+
+
+def test_a_command_on_the_database_prints_what_to_do_without_one_and_creates_nothing(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path / "elsewhere"))
-
-    missing = cli.run("list", "demo")
+    missing = cli.run("users")
     assert missing.exit_code == 8
     assert "run swallowtail up" in missing.stderr
     assert not (tmp_path / "elsewhere").exists()
 
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
     Base.metadata.drop_all(cli.runtime.db.engine)
-    empty = cli.run("list", "demo")
+    empty = cli.run("users")
     assert empty.exit_code == 8
     assert "the database is not set up" in empty.stderr
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Yield a port that nothing listens on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def test_a_bad_setting_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWALLOWTAIL_PAGE_SIZE", "many")
 
-    result = cli.run("list", "demo")
+    result = cli.run("users")
 
     assert result.exit_code == 2
     assert result.stderr.startswith("swallowtail: SWALLOWTAIL_PAGE_SIZE: ")

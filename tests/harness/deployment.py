@@ -75,7 +75,10 @@ class Deployment(TaskClient):
         """Start one more web process."""
         web = WebProcess(f"web{len(self.webs) + 1}", self.root, self._env(env), port=port)
         self.webs.append(web)
-        return web.start(wait=wait)
+        web.start(wait=wait)
+        # The `swallowtail` command calls the first one.
+        self.env.setdefault("SWALLOWTAIL_URL", web.url)
+        return web
 
     def start_worker(
         self, *, concurrency: int = 1, env: Mapping[str, object] | None = None, wait: bool = True

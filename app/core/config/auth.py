@@ -36,9 +36,11 @@ class AuthSettings(BaseModel):
     personal_tokens: int = Field(50, ge=1, description="Personal access tokens that one user may have at once")
     front_end_tokens: int = Field(1000, ge=1, description="API tokens that one instance may have at once")
     token_file: str = Field(
-        "", description="Where `swallowtail login` stores its token; the user's configuration directory when empty"
+        "", description="Where `swallowtail login` stores profiles; a file in your configuration directory when empty"
     )
     token: SecretStr = Field(SecretStr(""), description="Token of the `swallowtail` command, for scripts")
+    url: str = Field("", description="Server that the `swallowtail` command calls; see [the command line](cli.md)")
+    profile: str = Field("", description="Profile of the server that the `swallowtail` command calls")
     access_check: float = Field(1.0, gt=0, le=2, description="How often a web process checks for changed permissions")
     token_warning: float = Field(
         60.0, ge=0, le=3600, description="How long before token expiry a Socket.IO client is warned"

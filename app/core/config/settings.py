@@ -30,7 +30,7 @@ _LONGEST_SECONDS, _LONGEST_DAYS, _MOST = 1e9, 36_525.0, 10**15
 _REQUIRE_AUTH_IF_SET = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_origins"})
 #: Settings of those two classes that do not decide who has access.
 _NO_EFFECT_ON_AUTH = frozenset(
-    {"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"}
+    {"auth", "profile", "token", "token_file", "url", "access_check", "token_warning", "refusal_window", "max_refusals"}
 )
 
 

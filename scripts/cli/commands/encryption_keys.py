@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from swallowtail.app.core.maintenance.key_rotation import count_use, rotate_all
-from swallowtail.app.core.security.permissions import require_outside
-from swallowtail.app.core.security.roles import Act
 from swallowtail.scripts.cli.exit_codes import CommandGroup
-from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator
-from swallowtail.scripts.cli.printing import print_json, print_note
+from swallowtail.scripts.cli.output.printing import print_json, print_note
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the keys that encrypt payloads.")
 
@@ -18,6 +14,11 @@ commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the 
 @commands.command("status")
 def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Show how many values each key encrypts. A key that encrypts none may be removed from the setting."""
+    from swallowtail.app.core.maintenance.key_rotation import count_use
+    from swallowtail.app.core.security.permissions import require_outside
+    from swallowtail.app.core.security.roles import Act
+    from swallowtail.scripts.cli.open_runtime import open_runtime_as
+
     with open_runtime_as(operator) as runtime:
         require_outside(runtime.caller.actor, Act.MANAGE_DEPLOYMENT)
         current, uses = runtime.db.keyring.current, count_use(runtime.db)
@@ -34,6 +35,9 @@ def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
 @commands.command("rotate")
 def rotate_keys(operator: AsOperator = False) -> None:
     """Encrypt everything with the first key of the setting. May be interrupted, and runs beside the other processes."""
+    from swallowtail.app.core.maintenance.key_rotation import rotate_all
+    from swallowtail.scripts.cli.open_runtime import open_runtime_as
+
     total = 0
     with open_runtime_as(operator) as runtime:
         for _, count in rotate_all(runtime):

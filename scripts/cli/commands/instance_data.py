@@ -12,16 +12,10 @@ from typing import Annotated, BinaryIO
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.schemas.instances import NewPolicy, PolicyView
-from swallowtail.app.core.services.instance_deletion import delete_instance
-from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.instance_policy import put_policy, show_policy
-from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup
-from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import AsJson, Instance
-from swallowtail.scripts.cli.printing import count, print_json, print_note
-from swallowtail.scripts.cli.reads import open_reads
+from swallowtail.scripts.cli.output.printing import Json, count, print_json, print_note
+from swallowtail.scripts.cli.remote.open_client import api_path, download, open_client
 
 policy_commands = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="Show and set retention and redaction of an instance."
@@ -35,8 +29,8 @@ Output = Annotated[
 @policy_commands.command("show")
 def show(instance: Instance, as_json: AsJson = False) -> None:
     """Show an instance's retention and redaction policy."""
-    with open_runtime() as runtime:
-        _print(show_policy(runtime, instance), as_json)
+    with open_client() as client:
+        _print(client.request("GET", api_path("instances", instance, "policy")), as_json)
 
 
 @policy_commands.command("set")
@@ -57,24 +51,27 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Replace the policy of an instance. Omitted options take the default of the deployment."""
-    with open_runtime() as runtime:
-        policy = NewPolicy(
-            event_days=event_days, task_days=task_days, secret_fields=secret_field or None, hide_emails=hide_emails
-        )
-        _print(put_policy(runtime, instance, policy), as_json)
+    policy = {
+        "event_days": event_days,
+        "task_days": task_days,
+        "secret_fields": secret_field or None,
+        "hide_emails": hide_emails,
+    }
+    with open_client() as client:
+        _print(client.request("PUT", api_path("instances", instance, "policy"), json=policy), as_json)
 
 
 def export(instance: Instance, output: Output = None) -> None:
     """Export everything in an instance as lines of JSON."""
-    with open_runtime() as runtime, _open_output(output) as file:
-        for line in export_instance(runtime, instance):
-            file.write(line)
+    with _open_output(output) as file:
+        for piece in download(api_path("instances", instance, "export")):
+            file.write(piece)
 
 
 def remove(
     instance: Instance,
     confirm: Annotated[
-        str | None, typer.Option(metavar="ID", help="The id again, as confirmation; asked for if omitted.")
+        str | None, typer.Option(metavar="INSTANCE", help="The id again, as confirmation; asked for if omitted.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,25 +80,24 @@ def remove(
         if not sys.stdin.isatty():
             raise InvalidInput("repeat the instance's id to confirm", field="--confirm")
         confirm = typer.prompt(f"This deletes everything in {instance}. Type its id to confirm", err=True)
-    with open_runtime() as runtime:
-        deleted = delete_instance(runtime, instance, confirm)
+    with open_client() as client:
+        deleted = client.request("DELETE", api_path("instances", instance), params={"confirm": confirm})
     if as_json:
         print_json({"instance_id": instance, **deleted})
     else:
         print_note(f"Deleted {instance}: {count(deleted['tasks'], 'task')}, {count(deleted['events'], 'event')}.")
 
 
-def artifact(
-    artifact_id: Annotated[
+def show_artifact(
+    artifact: Annotated[
         str, typer.Argument(metavar="ARTIFACT", help="Id of the artifact, from a reference in an output.")
     ],
     output: Output = None,
 ) -> None:
     """Write a large output as JSON or text. Events only refer to such outputs."""
-    with open_reads() as reads:
-        content = reads.artifact(check_task_id(artifact_id, "ARTIFACT"))
     with _open_output(output) as file:
-        file.write(content.content)
+        for piece in download(api_path("artifacts", artifact)):
+            file.write(piece)
 
 
 @contextmanager
@@ -127,7 +123,7 @@ def _open_output(output: Path | None) -> Iterator[BinaryIO]:
     print_note(f"Wrote {output}.")
 
 
-def _print(view: PolicyView, as_json: bool) -> None:
+def _print(view: Json, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return

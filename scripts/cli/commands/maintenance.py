@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.maintenance.retention import Policy, preview_pruning, prune, read_policy
-from swallowtail.app.core.queries.rows import read_instance
-from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import require
-from swallowtail.app.core.security.roles import Act
-from swallowtail.app.core.services.instance_policy import check_days
-from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
-from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator, InstanceId, check_count
-from swallowtail.scripts.cli.printing import count, print_json, print_note
+from swallowtail.scripts.cli.output.printing import count, print_json, print_note
+from swallowtail.scripts.cli.remote.server_options import local
+
+if TYPE_CHECKING:
+    from swallowtail.app.core.maintenance.retention import Policy
+    from swallowtail.app.core.runtime import Runtime
+
+# Functions import what works on the database: `--help` must not take a second.
 
 
 def prune_instance(
@@ -31,6 +30,10 @@ def prune_instance(
     as_json: AsJson = False,
 ) -> None:
     """Delete old events and ended tasks. Uses the instance's policy unless options say otherwise."""
+    from swallowtail.app.core.maintenance.retention import Policy, preview_pruning, prune
+    from swallowtail.app.core.services.instance_policy import check_days
+    from swallowtail.scripts.cli.open_runtime import open_runtime_as
+
     limits = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
     with open_runtime_as(operator) as runtime:
         policy = Policy(*limits) if any(limit is not None for limit in limits) else _own_policy(runtime, instance_id)
@@ -43,6 +46,7 @@ def prune_instance(
         print_note(f"{'Would be' if dry_run else 'Were'} deleted; clients can replay from event {pruned.min_seq} on.")
 
 
+@local
 def renew(
     instance_id: Annotated[
         str | None, typer.Argument(metavar="INSTANCE", help="Id of the instance whose log was restored.")
@@ -52,6 +56,9 @@ def renew(
     as_json: AsJson = False,
 ) -> None:
     """Begin a new epoch after a database restore. Every client then loads a snapshot."""
+    from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
+    from swallowtail.scripts.cli.open_runtime import open_runtime_as
+
     if (instance_id is None) != everywhere:
         raise InvalidInput("INSTANCE or --all is required", field="INSTANCE")
     with open_runtime_as(operator) as runtime:
@@ -66,6 +73,11 @@ def renew(
 
 
 def _own_policy(runtime: Runtime, instance_id: str) -> Policy:
+    from swallowtail.app.core.maintenance.retention import read_policy
+    from swallowtail.app.core.queries.rows import read_instance
+    from swallowtail.app.core.security.permissions import require
+    from swallowtail.app.core.security.roles import Act
+
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.PRUNE, instance_id)
         read_instance(session, instance_id)

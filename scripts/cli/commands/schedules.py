@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
-from swallowtail.app.core.services import schedules as schedule_service
-from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.validation import check_task_id
 from swallowtail.scripts.cli.commands.tasks import read_input
 from swallowtail.scripts.cli.exit_codes import CommandGroup
-from swallowtail.scripts.cli.open_runtime import open_runtime
-from swallowtail.scripts.cli.options import AsJson, Input, Instance, InstanceId, Set
-from swallowtail.scripts.cli.printing import print_list, print_note, print_result, print_schedules, print_slots, when
-from swallowtail.scripts.cli.reads import open_reads, read_pages
-from swallowtail.scripts.cli.task_input import parse_duration
+from swallowtail.scripts.cli.options import AsJson, Input, Instance, InstanceId, Limit, Set
+from swallowtail.scripts.cli.output.printing import Json, print_list, print_note, print_result, when
+from swallowtail.scripts.cli.output.tables import print_schedules, print_slots
+from swallowtail.scripts.cli.remote.open_client import api_path, open_client
+from swallowtail.scripts.cli.task_input import parse_duration, parse_time
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Submit tasks repeatedly or at a later time.")
 
-ScheduleId = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCHEDULE", help="Id of the schedule.", callback=lambda value: check_task_id(value, "SCHEDULE")
-    ),
-]
+ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule.")]
 
 
 @commands.command("add")
@@ -57,71 +45,66 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a schedule, with exactly one of --cron, --every and --at."""
-    with open_runtime() as runtime:
-        new = NewSchedule(
-            name=name,
-            kind=kind,
-            input=read_input(runtime, kind, source, values),
-            cron=cron,
-            interval_seconds=None if every is None else parse_duration(every, "--every"),
-            run_at=None if at is None else _parse_time(at),
-            timezone=timezone,
-            catch_up=catch_up,  # type: ignore[arg-type] # the schema checks it
-            overlap=overlap,  # type: ignore[arg-type]
-        )
-        added = schedule_service.add_schedule(runtime, instance, new)
-        for warning in task_service.find_warnings(runtime, added["kind"]):
-            print_note(f"Warning: {warning['message']}.")
-        _print(added, as_json)
+    schedule: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "cron": cron,
+        "interval_seconds": None if every is None else parse_duration(every, "--every"),
+        "run_at": None if at is None else parse_time(at, "--at"),
+        "timezone": timezone,
+        "catch_up": catch_up,
+        "overlap": overlap,
+    }
+    with open_client() as client:
+        schedule["input"] = read_input(client, kind, source, values)
+        added = client.request("POST", api_path("instances", instance, "schedules"), json=schedule)
+    for warning in added.pop("warnings", ()):
+        print_note(f"Warning: {warning['message']}.")
+    _print(added, as_json)
 
 
 @commands.command("list")
 def show_schedules(instance: Instance, as_json: AsJson = False) -> None:
     """List an instance's schedules by name."""
-    with open_reads() as reads:
-        print_list(read_pages(partial(reads.schedules, instance)), as_json, print_schedules)
+    with open_client() as client:
+        listed = list(client.pages(api_path("instances", instance, "schedules")))
+    print_list(listed, as_json, print_schedules)
 
 
 @commands.command("slots")
 def show_slots(
     schedule: ScheduleId,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="NUMBER", help="Maximum number of slots.")] = 50,
+    limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """List a schedule's slots and their outcomes, latest first."""
-    with open_reads() as reads:
-        print_list(reads.slots(schedule, limit), as_json, print_slots)
+    with open_client() as client:
+        listed = client.request("GET", api_path("schedules", schedule, "slots"), params={"limit": limit})["items"]
+    print_list(listed, as_json, print_slots)
 
 
 @commands.command("pause")
 def pause(schedule: ScheduleId, as_json: AsJson = False) -> None:
     """Pause a schedule until it is resumed."""
-    with open_runtime() as runtime:
-        _print(schedule_service.pause_schedule(runtime, schedule), as_json)
+    with open_client() as client:
+        _print(client.request("POST", api_path("schedules", schedule, "pause")), as_json)
 
 
 @commands.command("resume")
 def resume(schedule: ScheduleId, as_json: AsJson = False) -> None:
     """Resume a schedule with its next slot."""
-    with open_runtime() as runtime:
-        _print(schedule_service.resume_schedule(runtime, schedule), as_json)
+    with open_client() as client:
+        _print(client.request("POST", api_path("schedules", schedule, "resume")), as_json)
 
 
 @commands.command("remove")
 def remove(schedule: ScheduleId) -> None:
     """Delete a schedule; the tasks that it submitted stay."""
-    with open_runtime() as runtime:
-        schedule_service.remove_schedule(runtime, schedule)
+    with open_client() as client:
+        client.request("DELETE", api_path("schedules", schedule))
     print_note("Removed.")
 
 
-def _print(schedule: ScheduleView, as_json: bool) -> None:
+def _print(schedule: Json, as_json: bool) -> None:
     due = f"next at {when(schedule['next_slot_at'])}" if schedule["next_slot_at"] else "done"
     print_result(schedule, f"{schedule['name']}: {'paused' if schedule['paused'] else due}", as_json)
-
-
-def _parse_time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput("must be a time such as 2030-01-31T08:00:00Z", field="--at") from None

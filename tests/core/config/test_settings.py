@@ -63,6 +63,8 @@ FREE_TEXT = {
     "jwt_issuer",
     "jwt_audience",
     "token_file",
+    "url",
+    "profile",
     "token",
     "secret_fields",
     "metrics_host",

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from swallowtail.scripts.cli.remote.profiles import load_profiles
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import PATIENCE
 
@@ -29,9 +30,9 @@ def test_a_sign_in_leaves_no_secret_in_logs_and_tables(
     deployment = new_deployment(env={**settings, "log_level": "DEBUG", "log_format": "json"})
     web = deployment.start_web()
     created = deployment.cli("users", "create", "boss", "--superuser", stdin=PASSWORD + "\n")
-    signed_in = deployment.cli("login", "boss", stdin=PASSWORD + "\n")
+    signed_in = deployment.cli("login", "--user", "boss", stdin=PASSWORD + "\n")
     script = deployment.cli("tokens", "create", "ci").stdout.strip()
-    stored_token = (tmp_path / "token").read_text().strip()
+    stored_token = load_profiles(str(tmp_path / "token")).by_name[web.url.removeprefix("http://")].token or ""
     secrets = {PASSWORD, WRONG, script, stored_token}
 
     with httpx2.Client(base_url=f"{web.url}/api/v1", timeout=60) as client:

@@ -93,6 +93,7 @@ def test_two_beats_fire_each_slot_of_a_campaign_once_and_all_clients_report_it_a
 
 @pytest.mark.long
 def test_a_one_off_and_a_pause_from_the_command_line(deployment: Deployment) -> None:
+    deployment.start_web()
     deployment.start_worker()
     deployment.start_beat()
     instance = deployment.new_instance()

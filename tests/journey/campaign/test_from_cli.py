@@ -96,9 +96,10 @@ def test_a_campaign_and_a_schedule_on_postgresql_and_rabbitmq(
     deployment = new_deployment(
         database_url=postgres_url, broker_url=rabbit_url, env={**PATIENT, "queue": "cli-campaign"}
     )
+    deployment.start_web(wait=False)
     deployment.start_worker(wait=False)
     beats = [deployment.start_beat(wait=False), deployment.start_beat(wait=False)]
-    for program in (*deployment.workers, *beats):
+    for program in (*deployment.webs, *deployment.workers, *beats):
         program.wait_ready()
     instance = deployment.new_instance()
 

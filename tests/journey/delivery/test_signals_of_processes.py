@@ -37,12 +37,22 @@ def receive(sender, events):
 
 sys.meta_path.insert(0, AtRuntimeImport())
 """
+#: A program of an application that uses the services.
+SUBMIT = """
+import sys
+from swallowtail.app.core.schemas.tasks import NewTask
+from swallowtail.app.core.services.tasks import submit
+from swallowtail.scripts.cli.open_runtime import open_runtime_as
+instance, kind, key, value = sys.argv[1:]
+with open_runtime_as(True) as runtime:
+    print(submit(runtime, instance, NewTask(kind=kind, input={key: value})).task["id"])
+"""
 #: A part of each process's command line.
 COMMANDS = {
     "web": "swallowtail.app.wsgi",
     "beat": "swallowtail.workers.beat_scheduler",
     "sweeper": "swallowtail.workers.sweeper_process",
-    "command line": "swallowtail.scripts.enqueue",
+    "program": "swallowtail.app.core.services.tasks import submit",
     "pool child": "celery_app worker",
 }
 KINDS = {*COMMANDS, "worker"}
@@ -85,17 +95,16 @@ def published_numbers(deployment: Deployment, instance: str) -> Iterator[Callabl
         yield read
 
 
-def enqueue(deployment: Deployment, instance: str, kind: str, value: str) -> str:
-    """Submit a task by the command line; return its id."""
-    done = deployment.cli("enqueue", kind, "--instance", instance, "--set", value)
-    return done.stdout.split()[0]
+def enqueue(deployment: Deployment, instance: str, kind: str, key: str, value: str) -> str:
+    """Submit a task by a program that writes to the database itself; return its id."""
+    return deployment.run(["-c", SUBMIT, instance, kind, key, value]).stdout.strip()
 
 
 def run_with_lost_child(deployment: Deployment, instance: str) -> WorkerProcess:
     """Run a task whose pool child is killed, with no other process whose sweeper would repeat it; return the worker."""
     worker = deployment.start_worker(concurrency=1)
     opened = deployment.root / "opened"
-    task_id = enqueue(deployment, instance, "paused", f"path={opened}")
+    task_id = enqueue(deployment, instance, "paused", "path", str(opened))
     deployment.wait_for_step(instance, task_id, "wait")
     worker.kill_child()
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)

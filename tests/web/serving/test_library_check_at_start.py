@@ -65,7 +65,7 @@ def test_a_worker_stops_with_the_librarys_name_and_version(tmp_path: Path) -> No
     [
         ("from swallowtail.workers.release import main\nsys.argv[1:] = []\nmain()", 1, "release"),
         ("from swallowtail.workers.sweeper_process import main\nmain()", 1, "settings"),
-        ("from swallowtail.scripts.cli.main import main\nsys.argv[1:] = ['list', 'acme']\nmain()", 2, "swallowtail"),
+        ("from swallowtail.scripts.cli.main import main\nsys.argv[1:] = ['users']\nmain()", 2, "swallowtail"),
     ],
 )
 def test_release_sweeper_process_and_command_line_stop_too(tmp_path: Path, start: str, code: int, program: str) -> None:
@@ -76,7 +76,7 @@ def test_release_sweeper_process_and_command_line_stop_too(tmp_path: Path, start
 
 
 def test_the_command_line_checks_the_library_that_follows_a_log(tmp_path: Path) -> None:
-    start = "from swallowtail.scripts.cli.main import main\nsys.argv[1:] = ['list', 'acme']\nmain()"
+    start = "from swallowtail.scripts.cli.main import main\nsys.argv[1:] = ['users']\nmain()"
     done = run(start, {"SWALLOWTAIL_VAR_DIR": str(tmp_path)})
     assert (done.returncode, done.stdout) == (2, "")
     assert f"swallowtail: {MESSAGE}" in done.stderr

@@ -6,16 +6,18 @@ On a terminal the bars stay below the lines; a file or a pipe only gets the line
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from swallowtail.app.core.events import EXECUTION_STEP, EventRecord
-from swallowtail.app.core.schemas.tasks import TaskSummary
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus
-from swallowtail.scripts.cli.printing import readable
+from swallowtail.scripts.cli.output.printing import Json, readable
+from swallowtail.scripts.cli.output.task_report import describe_error
+
+if TYPE_CHECKING:
+    from swallowtail.client import Event, LiveUpdate
 
 _STATUS_STYLES = {
     TaskStatus.COMPLETED: "bold green",
@@ -40,8 +42,10 @@ def escape(text: object) -> str:
 class LiveDisplay:
     """Shows events as they arrive. A context manager: at its end the bars disappear and the lines stay."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, with_ids: bool = False) -> None:
+        """Prepare a display; `with_ids` shows the task's id in each line, for several tasks."""
         self._console = console
+        self._with_ids = with_ids
         self._titles: dict[str, str] = {}
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
@@ -63,7 +67,7 @@ class LiveDisplay:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def add_task(self, task: TaskSummary) -> None:
+    def add_task(self, task: Json) -> None:
         """Store a task's title, and show its bar unless it has ended."""
         # The caller's token may hide titles and messages.
         self._titles[task["id"]] = task["title"] or task["id"]
@@ -74,10 +78,10 @@ class LiveDisplay:
         """Return whether the task was added."""
         return task_id in self._titles
 
-    def show(self, event: EventRecord) -> None:
+    def show(self, event: Event) -> None:
         """Show one durable event."""
         data = event.data
-        if event.type == EXECUTION_STEP:
+        if event.type == "execution_step":
             self._show_step(event.task_id, data)
         elif "status" in data:
             self._show_status(event.task_id, data)
@@ -86,10 +90,10 @@ class LiveDisplay:
                 self._line(event.task_id, "[yellow]cancellation requested[/]", data["timestamp"])
             self._set_bar(event.task_id, data["progress"], data["message"])
 
-    def show_live(self, payload: dict[str, Any]) -> None:
+    def show_live(self, update: LiveUpdate) -> None:
         """Show progress within a step, in the bar only: the next event replaces it."""
-        data = payload.get("data", {})
-        self._set_bar(payload["task_id"], data.get("progress", 0.0), data.get("message", ""))
+        if update.type == "progress":
+            self._set_bar(update.task_id, update.progress or 0.0, update.message)
 
     def print_note(self, text: str) -> None:
         """Print a remark of the command."""
@@ -98,7 +102,7 @@ class LiveDisplay:
     def _show_status(self, task_id: str, data: dict[str, Any]) -> None:
         status = TaskStatus(data["status"])
         error = data.get("error") or {}
-        message = str(error.get("message") or "")
+        message = describe_error(error)
         style = _STATUS_STYLES.get(status, "bold")
         self._line(task_id, f"[{style}]{status}[/]{'  ' + escape(message) if message else ''}", data["timestamp"])
         if status in TERMINAL:
@@ -109,7 +113,7 @@ class LiveDisplay:
     def _show_step(self, task_id: str, data: dict[str, Any]) -> None:
         status = StepStatus(data["status"])
         what = f"{data['agent']} · {data.get('key', data['action'])}"
-        error = (data.get("error") or {}).get("message")
+        error = describe_error(data.get("error"))
         failure = f"  [red]{escape(error)}[/]" if error else ""
         self._line(
             task_id, f"{_STEP_MARKS[status]} {escape(what)}{failure}", data["completed_at"] or data["started_at"]
@@ -120,7 +124,8 @@ class LiveDisplay:
     def _line(self, task_id: str, text: str, stamp: str) -> None:
         clock = datetime.fromisoformat(stamp).astimezone().strftime("%H:%M:%S")
         title = escape(self._titles.get(task_id, task_id))
-        self._console.print(f"[dim]{clock}[/]  {title}  {text}", highlight=False, soft_wrap=True)
+        name = f"[dim]{task_id}[/]  {title}" if self._with_ids and title != task_id else title
+        self._console.print(f"[dim]{clock}[/]  {name}  {text}", highlight=False, soft_wrap=True)
 
     def _set_bar(self, task_id: str, percent: float, message: str | None) -> None:
         title = escape(self._titles.get(task_id, task_id))
