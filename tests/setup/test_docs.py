@@ -54,3 +54,11 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
 def test_every_setting_that_is_named_exists(document: Path) -> None:
     settings = set(SETTING.findall(document.read_text(encoding="utf-8")))
     assert {setting for setting in settings if setting.lower() not in Settings.model_fields} == set()
+
+
+def test_every_document_is_in_the_navigation_of_the_site() -> None:
+    """Elsewhere, `mkdocs build` warns, and ends with an error."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    pages = set(re.findall(r"^ +- (\S+\.md)$", navigation, re.MULTILINE))
+    documents = {document.relative_to(ROOT / "docs").as_posix() for document in ROOT.glob("docs/**/*.md")}
+    assert documents - pages == set()
