@@ -32,6 +32,7 @@ from swallowtail.app.core.ledger.agent_cards import register
 from swallowtail.app.core.ledger.outbox import broker_settings
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import LineStream, begin, encode_line, shorten
+from swallowtail.app.core.process.agents_status import write_status
 from swallowtail.app.core.process.library_check import WORKER, check_libraries
 from swallowtail.workers.broker.message_check import CheckedConnection
 from swallowtail.workers.registry.catalogue import card
@@ -147,6 +148,12 @@ def set_up_logging(**_: object) -> None:
     configure_logging(settings())
 
 
+def report_agents(error: str | None) -> None:
+    """Under `swallowtail dev`, tell the supervisor and the pages whether the agents could be loaded."""
+    if settings().dev:
+        write_status(settings().var, error)
+
+
 @signals.worker_init.connect
 def prepare(sender: Any, **_: object) -> None:
     """Before the pool forks: refuse an unsupported pool, load the agents and publish their cards."""
@@ -159,7 +166,9 @@ def prepare(sender: Any, **_: object) -> None:
         cards = [card(spec) for spec in agents().values()]
         with short_lived_runtime() as short:
             register(short.db, cards)
+        report_agents(None)
     except SwallowtailError as error:
+        report_agents(error.message)
         sys.exit(f"swallowtail: {error.message}")
     except Exception:
         # The signal would only log this, and the worker would continue without agents.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -23,9 +24,24 @@ COMMANDS = {
 }
 
 
+#: The option of a worker that waits, with everything imported but the agents, for SIGUSR1 (`scripts/processes/dev`).
+STANDBY = "--standby"
+
+
+def wait_for_start() -> None:
+    """Wait for the signal, which the process inherits as blocked; SIGTERM ends the process as ever."""
+    start = {signal.SIGUSR1}
+    signal.sigwait(start)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, start)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run the command that the first argument names until it ends, and exit."""
     name, *options = arguments or ["--help"]
+    if STANDBY in options:
+        options.remove(STANDBY)
+        arguments = [name, *options]
+        wait_for_start()
     # Celery executes `sys.argv` with this Python when SIGHUP restarts a worker.
     sys.argv = ["-P", "-m", "swallowtail.workers.program", *arguments]
     line = ["--quiet", "-A", APPLICATION, name, *COMMANDS.get(name, ()), *options]

@@ -37,7 +37,8 @@ def main() -> None:
 def release(settings: Settings) -> None:
     """Migrate the database, publish the agents and create the demo instance."""
     migrate(settings)
-    if failed := catalogue.main():
+    # Under `swallowtail dev` the pages are served with the error on them, until the module is mended.
+    if (failed := catalogue.main()) and not settings.dev:
         sys.exit(failed)
     if settings.demo_instance:
         create_demo(settings)

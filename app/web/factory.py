@@ -40,7 +40,7 @@ from swallowtail.app.web.http import problem_details, security_headers
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.ops import health, metrics, openapi
-from swallowtail.app.web.pages import login, missing_client, views
+from swallowtail.app.web.pages import agents_banner, login, missing_client, views
 from swallowtail.app.web.request import csrf, permission_order, rate_limit_hooks
 from swallowtail.app.web.request.json_body import ApiRequest, FastJson
 from swallowtail.app.web.socketio import server as socket_server
@@ -77,7 +77,7 @@ def create_app(
     guard = RequestGuard(settings)
     container = _build_container(app, settings, runtime, guard, loop)
     app.extensions["swallowtail"] = container
-    _register_http(app, guard, container.limits)
+    _register_http(app, settings, guard, container.limits)
     app.wsgi_app = count_responses(app.wsgi_app, container.budgets.outgoing)  # type: ignore[method-assign]
     # Outermost: around Socket.IO, which wraps Flask.
     app.wsgi_app = guard.wrap(app.wsgi_app)  # type: ignore[method-assign]
@@ -120,7 +120,7 @@ def _build_container(
     )
 
 
-def _register_http(app: APIFlask, guard: RequestGuard, limits: Limits) -> None:
+def _register_http(app: APIFlask, settings: Settings, guard: RequestGuard, limits: Limits) -> None:
     metrics.register(app)
     rate_limit_hooks.register(app, limits)
     permission_order.register(app)
@@ -129,6 +129,7 @@ def _register_http(app: APIFlask, guard: RequestGuard, limits: Limits) -> None:
     problem_details.register(app)
     openapi.register(app)
     missing_client.register(app)
+    agents_banner.register(app, settings)
     for module in _BLUEPRINTS:
         app.register_blueprint(module.bp)
 

@@ -35,6 +35,9 @@ COMMANDS = {
     "profiles": CommandEntry("cli.commands.identity", "profile_commands", "Servers that you signed in to.", ACCOUNT),
     "tokens": CommandEntry("cli.commands.tokens", "commands", "Your personal tokens.", ACCOUNT),
     "up": CommandEntry("processes.commands", "up", "Run everything on this machine.", PROCESSES, "server"),
+    "dev": CommandEntry(
+        "processes.commands", "dev", "Run everything, with agents loaded again when they change.", PROCESSES, "server"
+    ),
     "web": CommandEntry("processes.commands", "web", "Serve pages, REST API and Socket.IO.", PROCESSES, "server"),
     "worker": CommandEntry(
         "processes.commands", "worker", "Run the tasks of agents.", PROCESSES, "server", passes_options=True

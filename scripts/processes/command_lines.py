@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 
 from swallowtail.app.core.process.python_command import python_command
 
@@ -14,8 +15,10 @@ MODULES = {
     "worker": ("swallowtail.workers.program", "worker"),
     "beat": ("swallowtail.workers.program", "beat"),
 }
-#: The supervisor's module.
-UP = "swallowtail.scripts.processes.up"
+#: The supervisors' modules.
+UP, DEV = "swallowtail.scripts.processes.up", "swallowtail.scripts.processes.dev"
+#: The signal that makes a waiting worker begin.
+START = signal.SIGUSR1
 
 
 def command_line(name: str, *arguments: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.process.python_command import python_command
-from swallowtail.scripts.processes.command_lines import UP, command_line
+from swallowtail.scripts.processes.command_lines import DEV, UP, command_line
 
 Processes = Annotated[int | None, typer.Option(metavar="N", help="Processes on the one address.", min=1)]
 Procfile = Annotated[str | None, typer.Option(metavar="FILE", help="Run the processes of this file instead.")]
@@ -27,6 +27,16 @@ def up(procfile: Procfile = None) -> None:
     Example: swallowtail up
     """
     execute(python_command(UP, *(() if procfile is None else ("--procfile", procfile))))
+
+
+def dev() -> None:
+    """Run everything as `swallowtail up` does, and load the agents again when a Python file of this folder changes.
+
+    A module that cannot be loaded stops nothing: the error is shown here and on every page until it is mended.
+
+    Example: swallowtail dev
+    """
+    execute(python_command(DEV))
 
 
 def web(processes: Processes = None) -> None:

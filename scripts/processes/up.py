@@ -22,9 +22,14 @@ from swallowtail.scripts.processes.supervisor import Supervisor
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check settings, lock and port, then supervise."""
+    """Run until Ctrl-C."""
+    run("swallowtail up", "Run Swallowtail on this machine until Ctrl-C.", Supervisor, arguments)
+
+
+def run(program: str, description: str, supervisor: type[Supervisor], arguments: Sequence[str] | None) -> None:
+    """Check settings, lock and port, then supervise, and exit."""
     begin()
-    parser = Arguments(prog="swallowtail up", description="Run Swallowtail on this machine until Ctrl-C.")
+    parser = Arguments(prog=program, description=description)
     parser.add_argument("--procfile", metavar="FILE", type=Path, help="run the processes of this file instead")
     options = parser.parse_args(arguments)
     try:
@@ -33,8 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hold_lock(settings)
         check_port(settings)
     except SettingsError as wrong:
-        sys.exit(f"swallowtail up: {wrong.message}")
-    sys.exit(asyncio.run(Supervisor(settings, commands).run()))
+        sys.exit(f"{program}: {wrong.message}")
+    sys.exit(asyncio.run(_supervise(supervisor, settings, commands)))
+
+
+async def _supervise(supervisor: type[Supervisor], settings: Settings, commands: dict[str, str]) -> int:
+    return await supervisor(settings, commands).run()
 
 
 def hold_lock(settings: Settings) -> None:

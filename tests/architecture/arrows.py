@@ -116,8 +116,9 @@ ARROWS = {
         "web.request"
     ),
     "web.pages": (
-        "core.audit core.call_context core.errors core.events core.identity core.process core.queries core.schemas "
-        "core.security core.services core.states core.validation web.api web.container web.http web.request"
+        "core.audit core.call_context core.config core.errors core.events core.identity core.process core.queries "
+        "core.schemas core.security core.services core.states core.validation web.api web.container web.http "
+        "web.request"
     ),
     "web.factory": (
         "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "

@@ -76,6 +76,17 @@ class ChildProcess:
         self._reader: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the running process."""
+        return None if self._process is None else self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the running process."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
     async def run_once(self) -> int:
         """Run the command to its end. Returns the exit code, or the negative number of the signal that ended it."""
         process = await self._start()

@@ -21,6 +21,7 @@ PAGES += [*sorted(ROOT.glob("clients/*.md")), *sorted(ROOT.glob("scripts/*.md"))
 ELSEWHERE = {
     "./scripts/up": "tests/setup/test_supervise.py",
     "swallowtail up": "tests/setup/test_supervise.py",
+    "swallowtail dev": "tests/setup/test_dev.py",
     "SWALLOWTAIL_AGENTS=examples.word_count ./scripts/up": "tests/setup/test_supervise.py",
     "./scripts/test": "scripts/test",
     "./scripts/check": "scripts/check",
