@@ -71,7 +71,7 @@ LONG_FILES = {
     "journey/access/test_oidc.py",
     "journey/access/test_refused_sockets.py",
     "service/test_tls.py",
-    "setup/test_embedded_redis.py",
+    "setup/processes/test_embedded_redis.py",
 }
 #: In the id of a journey that goes another way than the default.
 OTHER_WAYS = re.compile(r"[\[-](stock|gevent|threading)\b")

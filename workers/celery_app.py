@@ -149,7 +149,7 @@ def set_up_logging(**_: object) -> None:
 
 
 def report_agents(error: str | None) -> None:
-    """Under `swallowtail dev`, tell the supervisor and the pages whether the agents could be loaded."""
+    """Under `swallowtail dev`, report to the supervisor and the pages whether the agents could be loaded."""
     if settings().dev:
         write_status(settings().var, error)
 

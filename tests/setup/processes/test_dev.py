@@ -17,7 +17,7 @@ from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.system.ports import free_port
 from tests.harness.system.process_guard import session_pids
 from tests.harness.waiting import wait_until
-from tests.setup.test_supervise import children_of
+from tests.setup.processes.test_supervise import children_of
 
 AGENT = """
 from pydantic import BaseModel
