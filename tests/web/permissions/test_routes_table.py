@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
+from swallowtail.app.core.tables.tasks import Task
 from tests.web.access_table import CALLERS, TABLE
 from tests.web.callers import CallersApp, make_front_end
 
@@ -89,6 +91,20 @@ def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> 
     ]  # fmt: skip
     assert {event["data"].get("output") for event in events} == {None}
     assert events[-1]["data"]["result"] is None
+
+
+def test_a_title_that_a_token_does_not_show_is_not_searched(callers_app: CallersApp) -> None:
+    with callers_app.rt.db.write() as session:
+        session.execute(update(Task).where(Task.id == callers_app.task_id).values(title="Spring"))
+    shown = {}
+    for fields in ("title", "message"):
+        page = make_front_end("acme", fields=frozenset({fields}))
+        for text in ("spring", "brief"):
+            tasks = callers_app.request(page, "GET", f"/api/v1/instances/acme/tasks?text={text}").get_json()["items"]
+            shown[fields, text] = callers_app.task_id in [task["id"] for task in tasks]
+    assert shown == {
+        ("title", "spring"): True, ("title", "brief"): True, ("message", "spring"): False, ("message", "brief"): True,
+    }  # fmt: skip
 
 
 def test_actions_are_recorded_for_the_caller(callers_app: CallersApp) -> None:
