@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +121,22 @@ def test_streams_and_waits_outlive_the_server_and_redis(new_deployment: Callable
         waiter.join(60)
     assert finals[-1] == "COMPLETED"
     assert raw(events) == deployment.events(instance)
+
+
+def test_streams_need_no_library_for_long_polling(shared_deployment: Deployment, tmp_path: Path) -> None:
+    instance = shared_deployment.new_instance()
+    code = f"""
+import sys
+sys.modules["requests"] = sys.modules["aiohttp"] = None
+from swallowtail.client import Client
+from swallowtail.client.stream import log_stream
+log_stream.FALLBACK_AFTER = 1e9
+with Client({shared_deployment.webs[0].url!r}) as client, client.watch({instance!r}) as stream:
+    client.submit("echo", {{"message": "hi"}}, instance={instance!r})
+    print(next(stream).status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "SUBMITTED\n", done.stderr
 
 
 def test_the_asyncio_client(shared_deployment: Deployment) -> None:
