@@ -81,7 +81,7 @@ def check_message_queue(settings: Settings) -> Iterator[CheckResult]:
     with make_sender(patient) as sender:
         depth = read_depth(patient, sender)
     if depth is not None:
-        yield CheckResult("ok", "broker", f"{place} responds; {depth} messages wait in the queue {patient.queue}")
+        yield CheckResult("ok", "broker", f"{place} responds; messages in the queue {patient.queue}: {depth}")
         return
     remedy = "it is the Redis above" if settings.broker_url is None else "start it, or correct SWALLOWTAIL_BROKER_URL"
     yield CheckResult("problem", "broker", f"{place} does not respond: tasks wait until it does", remedy)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from swallowtail.app.core.coordination.worker_registry import announce
+from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.database.schema_version import latest_revision
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import NewTask
@@ -128,6 +129,17 @@ def test_tasks_that_wait_too_long_are_a_warning(new_runtime: NewRuntime) -> None
 
 @pytest.mark.service
 def test_postgresql_has_a_version_and_a_clock(postgres_url: str, tmp_path: Path) -> None:
-    results = [*check_state(make_settings(var_dir=tmp_path, database_url=postgres_url), 2.0)]
+    settings = make_settings(var_dir=tmp_path, database_url=postgres_url)
+    results = [*check_state(settings, 2.0)]
     assert [(result.status, result.check) for result in results] == [("ok", "database"), ("problem", "schema")]
     assert results[0].detail.startswith("PostgreSQL ")
+    migrate(settings)
+    results = [*check_state(settings, 2.0)]
+    assert [(result.status, result.check) for result in results] == [
+        ("ok", "database"),
+        ("ok", "schema"),
+        ("problem", "workers"),
+        ("ok", "tasks"),
+        ("ok", "schedules"),
+        ("ok", "clock"),
+    ]
