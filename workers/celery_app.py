@@ -23,7 +23,7 @@ import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 from celery.apps import worker as worker_program
-from celery.platforms import SecurityWarning  # type: ignore[attr-defined]
+from celery.exceptions import SecurityWarning
 from celery.utils.nodenames import default_nodename, gethostname, nodename
 
 from swallowtail.app.core.config.settings import Settings
