@@ -11,7 +11,6 @@ import contextlib
 import os
 import shlex
 from importlib.util import find_spec
-from pathlib import Path
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.command_name import find_command
@@ -79,14 +78,12 @@ def _create_first_user(settings: Settings) -> str:
 
 
 def _enqueue(settings: Settings) -> str:
-    """Return the command that submits the sample brief, or else a greeting, and shows the events."""
+    """Return the command that submits the sample of the team, or else of `echo`, and shows the events."""
     has_team = all(find_spec(module) for module in MODULES["campaign"].split())
-    has_brief = has_team and Path("examples/brief.md").is_file()
-    task = "social_campaign --input examples/brief.md" if has_brief else "echo --set message=hello"
+    kind = "social_campaign" if has_team else "echo"
     # The command reads the folder's settings, and not the environment of this process.
     url = f" --url {address(settings)}" if any(name in os.environ for name in ADDRESS) else ""
-    kind, _, task_input = task.partition(" ")
-    return f"{find_command()} enqueue {kind} --instance {settings.demo_instance} {task_input} --follow{url}"
+    return f"{find_command()} enqueue {kind} --instance {settings.demo_instance} --sample --follow{url}"
 
 
 def address(settings: Settings) -> str:

@@ -40,6 +40,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, metavar="NUMB
 Lifetime = Annotated[
     str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 8h or 30d.")
 ]
+Sample = Annotated[bool, typer.Option("--sample", help="Start from the agent's sample input.")]
 Input = Annotated[
     str | None,
     typer.Option(

@@ -23,12 +23,24 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
-def build_input(card: Agent, source: str | None, options: Sequence[str]) -> dict[str, Any]:
-    """Return the input from a file (or `-`) and options, which take precedence. Raises InvalidInput."""
-    task_input = {} if source is None else _from_source(card, source)
+def build_input(card: Agent, source: str | None, options: Sequence[str], *, sample: bool = False) -> dict[str, Any]:
+    """Return the input from a file (or `-`) or the sample, and options, which take precedence. Raises InvalidInput."""
+    task_input = _sample_of(card) if sample else {}
+    if source is not None:
+        if sample:
+            raise InvalidInput("cannot be used together with --input", field="--sample")
+        task_input = _from_source(card, source)
     for option in options:
         _apply(task_input, card.input_schema, option)
     return task_input
+
+
+def _sample_of(card: Agent) -> dict[str, Any]:
+    """Return the first example in the agent's schema."""
+    examples = card.input_schema.get("examples") or [None]
+    if not isinstance(examples[0], dict):
+        raise InvalidInput(f"{card.kind} has no sample", field="--sample")
+    return dict(examples[0])
 
 
 def parse_duration(text: str, field: str) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.ledger.agent_cards import register
 from swallowtail.scripts.cli.task_input import parse_duration
-from tests.cli.command_line import CommandLine, open_command_line
+from tests.cli.command_line import WRITER, CommandLine, open_command_line
 
 WRITE = ("enqueue", "writer", "--instance", "demo")
 
@@ -122,3 +124,15 @@ def test_invalid_numbers_and_names_are_refused_with_a_message(cli: CommandLine, 
     result = cli.run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr
+
+
+def test_the_sample_is_the_first_example_of_the_agent_and_options_take_precedence(cli: CommandLine) -> None:
+    missing = cli.run(*WRITE, "--sample")
+    assert (missing.exit_code, "--sample: writer has no sample" in missing.stderr) == (2, True)
+    schema = {**WRITER.input_schema, "examples": [{"brief": "A lamp.", "rounds": 1}]}
+    register(cli.runtime.db, [replace(WRITER, input_schema=schema)])
+
+    assert input_of(cli, "--sample", "-s", "rounds=2") == {"brief": "A lamp.", "rounds": 2}
+    assert "enqueue writer --instance demo --sample\n" in cli.run("agents", "writer").stdout
+    both = cli.run(*WRITE, "--sample", "--input", "brief.md")
+    assert (both.exit_code, "--sample: cannot be used together with --input" in both.stderr) == (2, True)

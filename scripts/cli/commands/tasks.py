@@ -19,6 +19,7 @@ from swallowtail.scripts.cli.options import (
     InstanceId,
     Kind,
     Limit,
+    Sample,
     Set,
     Since,
     TaskId,
@@ -56,6 +57,7 @@ def enqueue(
     instance: InstanceId,
     source: Input = None,
     values: Set = None,
+    sample: Sample = False,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="Title; that of the agent by default.")] = None,
     key: Annotated[
         str | None,
@@ -76,7 +78,7 @@ def enqueue(
     """Submit a task."""
     expiry = None if expires_in is None else parse_duration(expires_in, "--expires-in")
     with open_client() as client:
-        task_input = read_input(client, kind, source, values)
+        task_input = read_input(client, kind, source, values, sample=sample)
         outcome = client.submit(kind, task_input, instance=instance, title=title, key=key, expires_in=expiry)
         # A task that existed before is shown from its beginning.
         after = outcome.seq - 1 if outcome.created else None
@@ -124,12 +126,14 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
         print_task(view, [step.raw for step in steps])
 
 
-def read_input(client: Client, kind: str, source: str | None, values: list[str] | None) -> dict[str, Any]:
+def read_input(
+    client: Client, kind: str, source: str | None, values: list[str] | None, *, sample: bool = False
+) -> dict[str, Any]:
     """Return the input that the options describe for an agent of this kind."""
-    if source is None and not values:
+    if source is None and not values and not sample:
         return {}
     try:
-        return build_input(client.agent(kind), source, values or [])
+        return build_input(client.agent(kind), source, values or [], sample=sample)
     except NotFound:
         # The answer to the submission names the kinds that exist.
         return {}

@@ -29,9 +29,11 @@ def print_agent(card: Json) -> None:
 
 
 def make_example(card: Json) -> str:
-    """Return a command that submits a task with what the agent requires."""
+    """Return a command that submits a task with the agent's sample, or with what it requires."""
     schema = card["input_schema"]
     parts = ["swallowtail", "enqueue", card["kind"], "--instance", "demo"]
+    if schema.get("examples"):
+        return shlex.join([*parts, "--sample"])
     needs_file = False
     for name, rule, is_required in _fields(schema):
         if rule.get("x-file") is True and not needs_file:

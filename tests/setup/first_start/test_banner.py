@@ -39,7 +39,7 @@ def test_with_open_access_it_offers_the_sample_in_the_browser_and_on_the_command
     text = message(monkeypatch)
     assert "Swallowtail is ready at http://127.0.0.1:8000\nDemo instance: demo\n" in text
     assert "submit the task at http://127.0.0.1:8000/instances/demo/new?sample=1\n" in text
-    command = "enqueue social_campaign --instance demo --input examples/brief.md --follow"
+    command = "enqueue social_campaign --instance demo --sample --follow"
     assert f"\n     .venv/bin/swallowtail {command}\n" in text
 
 
@@ -49,14 +49,9 @@ def test_a_port_that_only_this_environment_has_is_part_of_the_command(monkeypatc
     assert "--follow --url http://127.0.0.1:8100\n" in message(monkeypatch, port=8100)
 
 
-def test_outside_of_a_checkout_it_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert "enqueue echo --instance demo --set message=hello --follow\n" in message(monkeypatch)
-
-
 def test_without_the_libraries_of_the_team_it_offers_another_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(banner, "find_spec", lambda name: None if name == "yake" else object())
-    assert "enqueue echo --instance demo" in message(monkeypatch)
+    assert "enqueue echo --instance demo --sample --follow\n" in message(monkeypatch)
 
 
 def test_without_a_user_it_says_how_to_create_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
