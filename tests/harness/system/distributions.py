@@ -72,7 +72,7 @@ def outside_environment(home: Path) -> dict[str, str]:
 def distributions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with the one wheel and the one sdist: of this tree, or those of `--distributions`."""
     chosen: Path | None = request.config.getoption("--distributions")
-    return chosen or _once(tmp_path_factory, "distributions", build)
+    return chosen.resolve() if chosen else _once(tmp_path_factory, "distributions", build)
 
 
 @pytest.fixture(scope="session")
