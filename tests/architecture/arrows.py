@@ -53,8 +53,8 @@ ARROWS = {
     ),
     "core.services": (
         "core.call_context core.config core.coordination core.database core.errors core.events "
-        "core.ledger.agent_cards core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
-        "core.payload_redaction core.privacy core.process core.queries core.redis core.schemas core.security "
+        "core.ledger.agent_cards core.ledger.artifacts core.ledger.event_log core.ledger.tasks "
+        "core.payload_redaction core.privacy core.process core.queries core.schemas core.security "
         "core.states core.tables core.validation"
     ),
     "core.runtime": (

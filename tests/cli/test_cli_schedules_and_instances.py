@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,16 @@ def test_agents_are_listed_and_shown_with_the_fields_of_their_input(cli: Command
     assert "Writes." in table
     assert "Second line" not in table
     assert "What to write about." in cli.run("agents", "writer").stdout
+
+
+def test_an_agent_is_shown_with_types_defaults_and_an_example_that_works(cli: CommandLine) -> None:
+    *_, heading, example = cli.run("agents", "echo").stdout.splitlines()
+    assert (heading, example) == ("Example:", "  swallowtail enqueue echo --instance demo --set message=text")
+    assert cli.run(*shlex.split(example)[1:]).exit_code == 0
+    fields = [line.split() for line in cli.run("agents", "writer").stdout.splitlines()]
+    assert ["brand.grade", "number"] in fields
+    assert ["platforms", "array", "of", "strings"] in fields
+    assert cli.run("agents", "writer").stdout.endswith("swallowtail enqueue writer --instance demo --input brief.md\n")
 
 
 def test_instances_are_created_and_listed(cli: CommandLine) -> None:

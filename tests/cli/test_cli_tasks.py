@@ -123,6 +123,36 @@ def test_list_shows_the_latest_first_filters_and_pages(cli: CommandLine, monkeyp
     assert cli.run("list", "demo", "--status", "done").exit_code == 2
 
 
+def test_list_filters_by_text_and_time(cli: CommandLine) -> None:
+    for title in ("Spring sale", "Autumn sale"):
+        cli.submit("--key", title, "--title", title)
+
+    assert [task["title"] for task in cli.lines("list", "demo", "--text", "spring")] == ["Spring sale"]
+    assert len(cli.lines("list", "demo", "--since", "1h")) == 2
+    assert cli.lines("list", "demo", "--since", "2999-01-01") == []
+    assert cli.lines("list", "demo", "--until", "1h") == []
+    late = cli.run("list", "demo", "--since", "spring")
+    assert late.stderr.startswith("swallowtail: --since: must be a time such as")
+    table = cli.run("list", "demo", "--limit", "1")
+    assert table.stderr.startswith("The latest 1 task; --limit shows more.\n1 task waiting: No worker is running")
+
+
+def test_show_gives_times_actions_and_the_type_of_an_error(cli: CommandLine) -> None:
+    task_id = cli.submit()
+    assert "Waiting: No worker is running" in cli.run("show", task_id).stdout
+    cli.fail(task_id)
+
+    lines = cli.run("show", task_id).stdout.splitlines()
+    assert lines[0] == "Echo: FAILED"
+    assert lines[1] == f"{task_id} · echo · in demo"
+    assert lines[2].startswith("Submitted ")
+    assert " · 0." in lines[3]
+    assert lines[3].endswith(" s · attempt 1")
+    assert lines[4].split() == ["Step", "Agent", "Action", "Status", "Tries", "Took", "Error"]
+    assert lines[5].split()[:4] == ["only", "Echo", "repeat", "failed"]
+    assert lines[-1].startswith("Error: broken: it [bold]broke")
+
+
 def test_show_gives_the_task_its_steps_and_its_result(cli: CommandLine) -> None:
     task_id = cli.submit()
     cli.complete(task_id, {"markdown": "# Heading\n\nText", "posts": []})

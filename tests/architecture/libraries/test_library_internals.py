@@ -42,10 +42,10 @@ def test_every_listed_file_uses_private_names() -> None:
             "app/web/pages/views.py",
             "import socketio\nclass A(socketio.Server):\n    def f(self): self._send_packet(1, 2)",
         ),
-        ("app/core/services/follower.py", "def f(pubsub): return pubsub.connection._sock"),
-        ("app/core/services/follower.py", "def f(pubsub): return pubsub.connection.read_response()"),
+        ("app/core/services/tasks.py", "def f(pubsub): return pubsub.connection._sock"),
+        ("app/core/services/tasks.py", "def f(pubsub): return pubsub.connection.read_response()"),
         (
-            "app/core/services/follower.py",
+            "app/core/services/tasks.py",
             "import redis\nclass A(redis.Connection):\n    def f(self): return self._sock",
         ),
         ("app/core/ledger/outbox.py", "from kombu.transport.virtual import base"),
