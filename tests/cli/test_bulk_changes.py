@@ -46,7 +46,7 @@ def test_filters_select_the_tasks_and_need_a_confirmation(cli: CommandLine) -> N
     ]
 
 
-def test_failed_tasks_are_retried_unless_a_status_is_given(cli: CommandLine) -> None:
+def test_failed_tasks_are_retried_unless_the_filters_name_a_status(cli: CommandLine) -> None:
     failed, cancelled = cli.submit("--key", "a"), cli.submit("--key", "b")
     cli.fail(failed)
     cli.run("cancel", cancelled)

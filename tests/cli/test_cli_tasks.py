@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,7 @@ from sqlalchemy import update
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import read_task
-from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Task
-from swallowtail.scripts.cli.remote import open_client
 from tests.cli.command_line import CommandLine, open_command_line
 
 ANONYMOUS = "00000000-0000-4000-8000-000000000000"
@@ -265,44 +261,6 @@ def test_ctrl_c_prints_how_to_continue_and_ends_with_130(cli: CommandLine, monke
 
     assert result.exit_code == 130
     assert result.stderr.endswith(f"swallowtail watch demo --task {task_id} --since 1\n")
-
-
-def test_without_a_server_it_prints_what_to_do(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_client, "transport", None)
-    with closed_port() as port:
-        monkeypatch.setenv("SWALLOWTAIL_PORT", str(port))
-        own = cli.run("list", "demo")
-        named = cli.run("list", "demo", "--url", f"http://localhost:{port}")
-    assert (own.exit_code, named.exit_code) == (8, 8)
-    assert own.stderr.startswith(f"swallowtail: no answer from http://127.0.0.1:{port}: ")
-    assert own.stderr.endswith(
-        "; start it with `swallowtail up`, or name another server with --url or `swallowtail login URL`\n"
-    )
-    assert named.stderr.endswith("(--url); name another one with --url\n")
-
-
-def test_a_command_on_the_database_prints_what_to_do_without_one_and_creates_nothing(
-    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path / "elsewhere"))
-    missing = cli.run("users")
-    assert missing.exit_code == 8
-    assert "run swallowtail up" in missing.stderr
-    assert not (tmp_path / "elsewhere").exists()
-
-    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
-    Base.metadata.drop_all(cli.runtime.db.engine)
-    empty = cli.run("users")
-    assert empty.exit_code == 8
-    assert "the database is not set up" in empty.stderr
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """Yield a port that nothing listens on."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
 
 
 def test_a_bad_setting_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from swallowtail.app.core.tables.base import Base
+from swallowtail.scripts.cli.remote import open_client
 from swallowtail.scripts.cli.remote.profiles import load_profiles
-from tests.cli.command_line import CommandLine
+from tests.cli.command_line import CommandLine, open_command_line
 from tests.cli.conftest import LOCAL
 from tests.identity.bench import PASSWORD
 
@@ -61,3 +66,47 @@ def test_a_login_needs_the_url_of_a_server(cli: CommandLine, url: str) -> None:
     result = cli.run("login", url)
     assert (result.exit_code, result.stderr.startswith("swallowtail: URL: must be a URL such as")) == (2, True)
     assert cli.run("login", "--profile", "new").stderr == "swallowtail: URL: is required for the new profile new\n"
+
+
+@pytest.fixture
+def open_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    with open_command_line(tmp_path, monkeypatch) as cli:
+        yield cli
+
+
+def test_without_a_server_it_prints_what_to_do(open_cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_client, "transport", None)
+    with closed_port() as port:
+        monkeypatch.setenv("SWALLOWTAIL_PORT", str(port))
+        own = open_cli.run("list", "demo")
+        named = open_cli.run("list", "demo", "--url", f"http://localhost:{port}")
+    assert (own.exit_code, named.exit_code) == (8, 8)
+    assert own.stderr.startswith(f"swallowtail: no answer from http://127.0.0.1:{port}: ")
+    assert own.stderr.endswith(
+        "; start it with `swallowtail up`, or name another server with --url or `swallowtail login URL`\n"
+    )
+    assert named.stderr.endswith("(--url); name another one with --url\n")
+
+
+def test_a_command_on_the_database_prints_what_to_do_without_one_and_creates_nothing(
+    open_cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path / "elsewhere"))
+    missing = open_cli.run("users")
+    assert missing.exit_code == 8
+    assert "run swallowtail up" in missing.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
+    Base.metadata.drop_all(open_cli.runtime.db.engine)
+    empty = open_cli.run("users")
+    assert empty.exit_code == 8
+    assert "the database is not set up" in empty.stderr
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Yield a port that nothing listens on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

@@ -119,7 +119,7 @@ class LiveDisplay:
             task_id, f"{_STEP_MARKS[status]} {escape(what)}{failure}", data["completed_at"] or data["started_at"]
         )
         message = what if status is StepStatus.IN_PROGRESS else ""
-        self._set_bar(task_id, data.get("progress", 0.0), message)
+        self._set_bar(task_id, data.get("progress"), message)
 
     def _line(self, task_id: str, text: str, stamp: str) -> None:
         clock = datetime.fromisoformat(stamp).astimezone().strftime("%H:%M:%S")
@@ -127,11 +127,12 @@ class LiveDisplay:
         name = f"[dim]{task_id}[/]  {title}" if self._with_ids and title != task_id else title
         self._console.print(f"[dim]{clock}[/]  {name}  {text}", highlight=False, soft_wrap=True)
 
-    def _set_bar(self, task_id: str, percent: float, message: str | None) -> None:
+    def _set_bar(self, task_id: str, percent: float | None, message: str | None) -> None:
         title = escape(self._titles.get(task_id, task_id))
         if task_id not in self._bars:
             self._bars[task_id] = self._progress.add_task("", total=100.0, title=title)
         bar = self._bars[task_id]
+        # A step's event has no percentage: the task's latest one stays.
         self._progress.update(bar, completed=percent, description=escape(message or ""), title=title)
 
     def _drop_bar(self, task_id: str) -> None:
