@@ -1,0 +1,1 @@
+"""What a new user does with the installed package."""
