@@ -50,10 +50,10 @@ with open_runtime_as(True) as runtime:
 #: A part of each process's command line.
 COMMANDS = {
     "web": "swallowtail.app.wsgi",
-    "beat": "swallowtail.workers.beat_scheduler",
+    "beat": "swallowtail.workers.program beat",
     "sweeper": "swallowtail.workers.sweeper_process",
     "program": "swallowtail.app.core.services.tasks import submit",
-    "pool child": "celery_app worker",
+    "pool child": "swallowtail.workers.program worker",
 }
 KINDS = {*COMMANDS, "worker"}
 
