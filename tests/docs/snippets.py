@@ -9,9 +9,10 @@ from pathlib import Path
 from tests.harness.program import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "clients").rglob("README.md"))]
-#: Languages of blocks that are run. Diagrams have none, and the others are read by other programs or typed by people.
-RUN = ("python", "js", "jsx")
-OTHERS = ("", "console", "ini", "sql", "json", "html", "yaml", "toml", "dockerfile", "nginx", "text")
+#: Languages of blocks that are run. Diagrams have none, and the others are read by other programs.
+PROGRAMS = ("python", "js", "jsx")
+RUN = (*PROGRAMS, "console")
+OTHERS = ("", "ini", "sql", "json", "html", "yaml", "toml", "dockerfile", "nginx", "text")
 _FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$", re.M | re.S
 )
