@@ -85,10 +85,9 @@ class Reader:
             )
             self.env = dict(line.split("=", 1) for line in body.stdout.split("\0") if line)
 
-    def run(self, beginning: str) -> str:
-        """Run the command with this prefix to its end; return its output."""
+    def run(self, beginning: str, typed: str = f"{PASSWORD}\n") -> str:
+        """Run the command with this prefix to its end, with what its reader types; return its output."""
         command = ["bash", "-ec", self._find(beginning)]
-        typed = f"{PASSWORD}\n{PASSWORD}\n"
         done = subprocess.run(
             command, env=self.env, cwd=self._deployment.root, input=typed, capture_output=True, text=True, timeout=300
         )
@@ -146,7 +145,7 @@ def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
     sign_in(page, "ann")
     page.wait_for_url(re.compile("/instances/demo$"))
     expect(page.locator("#connection")).to_have_text("Live")
-    token = read_token(reader)
+    token = read_token(reader, first)
     site.page = PAGE.replace("SERVER", other).replace("TOKEN", token)
     with another_browser(page) as (elsewhere, _):
         elsewhere.goto(site.origin)
@@ -157,11 +156,12 @@ def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
         expect(elsewhere.locator("#status")).to_have_text("COMPLETED")
 
 
-def read_token(reader: Reader) -> str:
-    """Create a token for the page of another origin, as docs/access.md describes."""
-    reader.commands += ["swallowtail login ann", "swallowtail front-end-tokens mint demo page"]
+def read_token(reader: Reader, server: str) -> str:
+    """Sign in as the README says, and create a token for the page of another origin, as docs/access.md describes."""
+    reader.commands = [command.replace("https://agents.example.org", server) for command in reader.commands]
+    reader.commands.append("swallowtail front-end-tokens create demo page")
     reader.env["SWALLOWTAIL_TOKEN_FILE"] = f"{reader.env['SWALLOWTAIL_VAR_DIR']}/token"
-    reader.run("swallowtail login")
-    match = re.search(r"\S+\.\S+\.\S+", reader.run("swallowtail front-end-tokens mint"))
+    reader.run("swallowtail login", typed=f"ann\n{PASSWORD}\n")
+    match = re.search(r"\S+\.\S+\.\S+", reader.run("swallowtail front-end-tokens create"))
     assert match is not None
     return match[0]
