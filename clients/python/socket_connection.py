@@ -17,9 +17,11 @@ import socketio
 from .errors import ConnectionFailed
 from .log_position import Payload
 
-#: The library logs every packet; only its warnings are of interest.
+#: The library logs every packet; only its warnings are of interest, and none to a program that has no log: a lost
+#: connection is opened again.
 _wire_log = logging.getLogger(__name__)
 _wire_log.setLevel(logging.WARNING)
+_wire_log.addHandler(logging.NullHandler())
 
 #: Seconds in which a closing connection may send what is left.
 CLOSE_TIMEOUT = 1.0

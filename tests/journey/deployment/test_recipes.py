@@ -15,6 +15,8 @@ from tests.harness.program import ROOT, clean_environment
 from tests.harness.servers import RedisBinary
 
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+#: A block that is not run, with the reason (tests/docs).
+NOT_RUN = re.compile(r"^<!-- not run: .*? -->\n+```console\n.*?^```", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 PAGES += [*sorted(ROOT.glob("clients/*.md")), *sorted(ROOT.glob("scripts/*.md"))]
 #: Recipes that other tests run, and those that are the tests themselves, by how they begin.
@@ -33,6 +35,10 @@ ELSEWHERE = {
     "swallowtail release": "tests/browser/test_for_real.py",
     "swallowtail worker": "tests/browser/test_for_real.py",
     "swallowtail beat": "tests/browser/test_for_real.py",
+    "python3 -m venv": "tests/packaging/test_distributions.py",
+    "source .venv/bin/activate": "tests/packaging/test_distributions.py",
+    "pip install": "tests/packaging/test_distributions.py",
+    "swallowtail enqueue greeting": "tests/packaging/test_installed_server.py",
 }
 EXAMPLES = {
     "brief.md": "tests/journey/deployment/test_recipes.py",
@@ -46,10 +52,11 @@ ANCHOR = "1287:5b0f…e1"
 FOR_REAL = "./scripts/prepare && source .venv/bin/activate"
 
 
-def read_commands(page: Path) -> list[str]:
+def read_commands(page: Path, *, all_blocks: bool = True) -> list[str]:
     """The commands of a page, one string each, without their prompts, remarks and output."""
     matches = []
-    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for block in BLOCK.findall(text if all_blocks else NOT_RUN.sub("", text)):
         lines = re.sub(r"\\\n\s*", "", block).splitlines()
         matches += [re.sub(r"\s+# .*$", "", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
     return matches
@@ -65,6 +72,7 @@ def write_script(commands: list[str], port: int) -> str:
     lines = ["set -eo pipefail", f"swallowtail() {{ command swallowtail \"$@\" <<< $'{PASSWORD}\\n{PASSWORD}'; }}"]
     for command in commands:
         ours = command.replace("localhost:8000", f"127.0.0.1:{port}").replace(ANCHOR, '"$anchor"')
+        ours = ours.replace("https://agents.example.org", f"http://127.0.0.1:{port}")
         if ours.startswith("swallowtail watch"):
             # It runs until Ctrl-C.
             ours = f"timeout -s INT 10 {ours} || [ $? = 124 ]"
@@ -86,7 +94,7 @@ def deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
 
 def read_here(page: Path) -> list[str]:
     """The commands of a page that are run here: all but those of others, and of README's distributed deployment."""
-    commands = read_commands(page)
+    commands = read_commands(page, all_blocks=False)
     if page.name == "README.md" and page.parent == ROOT:
         commands = commands[: commands.index(FOR_REAL)]
     return [command for command in commands if not is_elsewhere(command)]
