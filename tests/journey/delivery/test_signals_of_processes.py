@@ -144,5 +144,6 @@ def test_every_process_that_writes_sends_and_publishes_each_event_once(
         received, messages = read_records(records, worker.pid), sorted(published())
     assert sorted(seq for _, numbers in received.values() for seq in numbers) == expected
     assert all(numbers == sorted(numbers) for _, numbers in received.values())
-    assert {kind for kind, _ in received.values()} == KINDS
+    # The worker or its sweeper repeats the task of a killed child: whichever is first.
+    assert {kind for kind, _ in received.values()} | {"sweeper"} == KINDS
     assert messages == expected
