@@ -18,7 +18,7 @@ from swallowtail.scripts.processes.command_lines import UP
 from tests.harness.program import ROOT, Program, make_directory, remove_directory
 from tests.harness.system.ports import free_port
 from tests.harness.system.process_guard import session_pids
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.journey
 
@@ -36,6 +36,10 @@ class Up(Program):
         prepared = (ROOT / ".venv/swallowtail-installed").exists()
         command = ["bash", "scripts/up"] if prepared else python_command(UP)
         super().__init__(name, command, log=var / f"{name}.log", env=env, cwd=ROOT)
+
+    def wait_ready(self, timeout: float = 3 * PATIENCE) -> None:
+        # Five processes start, and the message waits for the worker.
+        super().wait_ready(max(timeout, 3 * PATIENCE))
 
     def ready(self) -> bool:
         return "Ctrl-C stops everything" in self.log_text()
