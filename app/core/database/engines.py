@@ -50,6 +50,9 @@ def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0)
         if reserve and settings.database_prepare_threshold:
             event.listen(engine, "do_connect", ConnectionReserve(reserve).connect)
         return engine
+    if not str(url.database).startswith("file:"):
+        # SQLAlchemy 2.0 leaves the special characters of a path quoted.
+        url = url.set(database=str(file))
     return _make_sqlite_engine(url, file, settings)
 
 
