@@ -10,14 +10,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.harness.system.distributions import outside_environment, run_outside
+from tests.harness.system.distributions import FIRST_START, outside_environment, run_outside
 from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.long]
 
-#: Seconds for a first start, in which each process compiles what it imports.
-FIRST_START = 240.0
 #: An application of the folder, which has nothing to do with Swallowtail.
 APP = 'raise SystemExit("app.py of the folder was imported")\n'
 AGENTS = """

@@ -17,14 +17,11 @@ from playwright.sync_api import Page, expect
 from tests.browser.stranger.project import AGENTS, EVENTS, write_project
 from tests.harness.program import ROOT, Program
 from tests.harness.services import require
-from tests.harness.system.distributions import make_environment, outside_environment
+from tests.harness.system.distributions import FIRST_START, make_environment, outside_environment
 from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-
-#: Seconds for a first start, in which each process compiles what it imports.
-FIRST_START = 240.0
 
 
 class Project:

@@ -16,6 +16,8 @@ import pytest
 from tests.harness.program import ROOT
 
 VENDOR = "app/web/static/vendor"
+#: Seconds for a first start, in which each process compiles what it imports.
+FIRST_START = 240.0
 #: The installer, which reads packages that it has downloaded before from its cache.
 UV = (sys.executable, "-m", "uv")
 
