@@ -16,6 +16,8 @@ import swallowtail.workers.celery_app  # noqa: F401 - for what it does
 
 from celery.bin.celery import celery
 
+from swallowtail.app.core.process.quick_exit import skip_last_collection
+
 APPLICATION = "swallowtail.workers.celery_app"
 #: The arguments of each command before those of the caller. Workers exchange no messages: the database has their state.
 COMMANDS = {
@@ -37,6 +39,7 @@ def wait_for_start() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command that the first argument names until it ends, and exit."""
+    skip_last_collection()
     name, *options = arguments or ["--help"]
     if STANDBY in options:
         options.remove(STANDBY)

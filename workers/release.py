@@ -15,6 +15,7 @@ from swallowtail.app.core.errors import Conflict, SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.library_check import RELEASE, check_libraries
+from swallowtail.app.core.process.quick_exit import skip_last_collection
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.instances import create_instance
 from swallowtail.workers.registry import catalogue
@@ -23,6 +24,7 @@ from swallowtail.workers.registry import catalogue
 def main() -> None:
     """Run every step; exit with 1 and a message if one fails."""
     begin()
+    skip_last_collection()
     Arguments(prog="swallowtail release", description="Bring a deployment up to date.").parse_args()
     try:
         check_libraries(*RELEASE)

@@ -33,6 +33,7 @@ from swallowtail.app.core.logs.unlogged_output import begin
 from swallowtail.app.core.process.library_check import SWEEPER, check_libraries
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.process.python_command import python_command
+from swallowtail.app.core.process.quick_exit import skip_last_collection
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
 from swallowtail.workers.run.lease_keeper import LeaseKeeper
@@ -99,6 +100,7 @@ class SweeperStep(bootsteps.StartStopStep):
 def main() -> None:
     """Sweep until SIGTERM, or until the process that started this one is gone."""
     begin()
+    skip_last_collection()
     try:
         check_libraries(*SWEEPER)
         settings = join(load_settings())

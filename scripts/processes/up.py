@@ -13,6 +13,7 @@ from pathlib import Path
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
+from swallowtail.app.core.process.quick_exit import skip_last_collection
 from swallowtail.scripts.processes.command_lines import builtin_commands
 from swallowtail.scripts.processes.embedded_redis import prepare_directory
 from swallowtail.scripts.processes.free_ports import is_free
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(program: str, description: str, supervisor: type[Supervisor], arguments: Sequence[str] | None) -> None:
     """Check settings, lock and port, then supervise, and exit."""
     begin()
+    skip_last_collection()
     parser = Arguments(prog=program, description=description)
     parser.add_argument("--procfile", metavar="FILE", type=Path, help="run the processes of this file instead")
     options = parser.parse_args(arguments)
