@@ -9,6 +9,7 @@ counted. Celery only gets the parts that were checked.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,10 +59,16 @@ class CheckedConnection(Connection):
         usual = super().get_transport_cls()
         return _TRANSPORTS.get(usual, usual)
 
-    def ensure_connection(self, *args: Any, **options: Any) -> Any:
-        """Connect, trying until it works; see Kombu."""
+    def ensure_connection(self, errback: Callable[..., object] | None = None, *args: Any, **options: Any) -> Any:
+        """Connect, trying until it works, and report the first failure only; see Kombu."""
         pauses = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-        return super().ensure_connection(*args, **{**pauses, **options})
+        failures = itertools.count()
+
+        def report(*failure: Any) -> None:
+            if errback is not None and next(failures) == 0:
+                errback(*failure)
+
+        return super().ensure_connection(report, *args, **{**pauses, **options})
 
 
 class CheckedConsumer(Consumer):

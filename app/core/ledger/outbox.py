@@ -27,11 +27,13 @@ from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.coordination.periodic_lock import acquire_periodic_lock
 from swallowtail.app.core.database.database import Database, db_now, db_now_once
 from swallowtail.app.core.ledger.tasks import TaskWriter
+from swallowtail.app.core.process.outage import OutageLog
 from swallowtail.app.core.security.message_signing import MessageSigner, wakeup
 from swallowtail.app.core.tables.tasks import Outbox, Task
 from swallowtail.app.core.tables.unreadable import isolate
 
 log = structlog.get_logger(__name__)
+_outage = OutageLog(log, "queue_depth_unknown", "queue_depth_known")
 
 #: Name of the one Celery task; its arguments are `[task_id, attempt]`, and a signature where messages are signed.
 RUN_TASK = "swallowtail.run"
@@ -96,13 +98,16 @@ def read_depth(settings: Settings, sender: Celery) -> int | None:
         with sender.connection_for_write() as connection, connection.channel() as channel:
             # Kombu's channels have no common type for it. `passive`: without creating the queue.
             state = cast(Any, channel).queue_declare(queue=settings.queue, passive=True)
-            return int(state.message_count)
+            depth = int(state.message_count)
     except Exception as fault:
         # Every transport has errors of its own. A missing queue is an empty one: Redis deletes those.
         if str(getattr(fault, "reply_code", "")) == "404":
-            return 0
-        log.info("queue_depth_unknown", reason=str(fault))
-        return None
+            depth = 0
+        else:
+            _outage.begin(fault)
+            return None
+    _outage.end()
+    return depth
 
 
 class Relay:

@@ -15,6 +15,7 @@ import redis
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.outage import OutageLog
 from swallowtail.app.core.redis.connection import connect
 
 log = structlog.get_logger(__name__)
@@ -30,8 +31,12 @@ PING_AFTER, CLOSE_AFTER = 3.0, 6.0
 class RedisSubscriber:
     """One subscribed connection. One thread reads; any thread may add and discard channels."""
 
+    #: The events of an outage.
+    events = ("redis_lost", "redis_back")
+
     def __init__(self, settings: Settings, channel: str, *, wait: float = WAIT) -> None:
         """`channel` is always subscribed to: its confirmation proves that Redis replies."""
+        self.outage = OutageLog(log, *self.events)
         self._settings = settings
         self._channel = channel
         self._wait = wait
@@ -86,8 +91,8 @@ class RedisSubscriber:
             yield None
 
     def record_loss(self, fault: Exception) -> None:
-        """Log why the connection was lost."""
-        log.info("redis_lost", channel=self._channel, reason=str(fault))
+        """Log why the connection was lost, once until it is open again."""
+        self.outage.begin(fault)
 
     def open(self) -> None:
         """Connect, and subscribe to all wanted channels."""
@@ -102,6 +107,7 @@ class RedisSubscriber:
             self._pubsub, self._renewal = pubsub, None
             if self._wanted:
                 pubsub.subscribe(*self._wanted)
+        self.outage.end()
 
     def read_until(self, stopping: threading.Event) -> Iterator[Any]:
         """Yield the replies of one connection, and None after each wait without one."""

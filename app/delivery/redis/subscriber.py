@@ -61,7 +61,7 @@ class Subscriber(RedisSubscriber):
     def record_loss(self, fault: Exception) -> None:
         """Log and count why the connection was lost, or given up: the error of a handler may have skipped replies."""
         if isinstance(fault, (redis.RedisError, OSError)):
-            log.warning("redis_lost", reason=str(fault))
+            super().record_loss(fault)
         else:
             log.exception("handler_failed")
         RECONNECTS.inc()

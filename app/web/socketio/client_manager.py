@@ -43,9 +43,7 @@ class _Stopped(BaseException):
 class _Subscriber(RedisSubscriber):
     """The subscription to the channel of emits."""
 
-    def record_loss(self, fault: Exception) -> None:
-        """Log why the connection was lost."""
-        log.warning("message_queue_lost", reason=str(fault))
+    events = ("message_queue_lost", "message_queue_back")
 
 
 class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library has no types

@@ -13,6 +13,7 @@ import redis.client
 import structlog
 
 from swallowtail.app.delivery.redis.subscriber import Subscriber
+from tests.delivery.redis.test_self_check import count
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -53,3 +54,23 @@ def test_after_an_error_it_reads_again(redis_server: RedisServer, faulty: str, m
     subscriber.stop()
     assert once.has_raised
     assert [(line["event"], line["exc_info"]) for line in lines] == [("handler_failed", True)]
+
+
+def wait_for_failures(number: int) -> None:
+    most = count("swallowtail_redis_reconnects_total") + number
+    wait_until(lambda: count("swallowtail_redis_reconnects_total") >= most, "it tries again")
+
+
+def test_an_outage_is_logged_once_and_its_end_once(redis_server: RedisServer) -> None:
+    subscriber = Subscriber(make_settings(redis_url=redis_server.url))
+    with structlog.testing.capture_logs() as lines:
+        subscriber.start(lambda *_: None, lambda _: None, loop=None)
+        wait_until(lambda: subscriber.is_connected, "it has connected")
+        for _ in range(2):
+            redis_server.kill()
+            wait_for_failures(3)
+            redis_server.start()
+            wait_until(lambda: subscriber.is_connected, "it has connected again")
+    subscriber.stop()
+    assert [line["event"] for line in lines] == ["redis_lost", "redis_back"] * 2
+    assert all(line["reason"] for line in lines if line["event"] == "redis_lost")
