@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -13,6 +14,8 @@ from swallowtail.app.core.logs.unlogged_output import LineStream
 
 #: Readable on dark and light backgrounds.
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+#: The time with which our log lines begin.
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z) ")
 #: The name before the supervisor's own lines.
 SELF = "up"
 
@@ -28,7 +31,8 @@ class ProcessOutput:
     def show(self, name: str, text: str) -> None:
         """Write one line of a process; an empty one is left out unless it is the supervisor's.
 
-        Where logs are JSON, the line is an object with the name of the process.
+        The time is the one with which our log lines begin, and otherwise the present one. Where logs are JSON, the
+        line is an object with the name of the process.
         """
         if name != SELF and not text.strip():
             return
@@ -36,8 +40,10 @@ class ProcessOutput:
             sys.stdout.real.write(_encode(name, text))
             sys.stdout.real.flush()
             return
-        time = datetime.now().astimezone().strftime("%H:%M:%S")
-        prefix = Text(f"{time} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
+        own_time = _TIME.match(text)
+        time = datetime.now(UTC) if own_time is None else datetime.fromisoformat(own_time[1])
+        text = text if own_time is None else text[own_time.end() :]
+        prefix = Text(f"{time.astimezone():%H:%M:%S} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
         self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
 
     def print_line(self, text: str) -> None:

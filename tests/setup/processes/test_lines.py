@@ -6,7 +6,9 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -31,6 +33,33 @@ def test_each_line_carries_its_process() -> None:
         "TIME up     | one",
         "TIME up     | two",
     ]
+
+
+def log_in_a_process() -> str:
+    """Return a log line as a process of ours writes it."""
+    code = """if True:
+        import logging, sys
+        from swallowtail.app.core.config.settings import Settings
+        from swallowtail.app.core.logs.setup import configure_logging
+        configure_logging(Settings(), sys.stdout)
+        logging.getLogger("some.library").warning("disk %s", "full")
+    """
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.rstrip()
+
+
+def test_a_line_that_begins_with_its_time_has_no_second_one(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(time.tzset)
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    console = Console(file=io.StringIO(), width=200)
+    ProcessOutput(["web"], console).show("web", "2026-11-28T23:59:58.500000Z [info     ] started")
+    ProcessOutput(["web"], console).show("web", log_in_a_process())
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first == "01:59:58 web | [info     ] started"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d web \| \[warning  \] disk full +\[some.library\]", second)
 
 
 def test_lines_are_complete_for_any_split_of_the_bytes() -> None:
