@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from swallowtail.app.core.config.environment import PREFIX, read_env_file
@@ -44,32 +42,16 @@ def check_env_file() -> Iterator[CheckResult]:
         yield CheckResult("ok", ".env", f"there is none in {path.parent}: the environment has all settings")
         return
     try:
-        with _collecting_warnings() as warnings:
-            names = [*read_env_file()]
+        names = [*read_env_file()]
     except SettingsError as error:
         # The message has the remedy.
         yield CheckResult("problem", ".env", error.message)
         return
-    for warning in warnings:
-        yield CheckResult("warning", ".env", f"{path}: {warning}", "write NAME=value, or remove the line")
     hidden = sorted(name for name in names if name.upper().startswith(PREFIX) and name in os.environ)
     if hidden:
         detail = f"the environment overrides {', '.join(hidden)}"
         yield CheckResult("warning", ".env", detail, "remove the variable here or there")
     yield CheckResult("ok", ".env", f"{path} sets {len(names)} variable{'' if len(names) == 1 else 's'}")
-
-
-@contextmanager
-def _collecting_warnings() -> Iterator[list[str]]:
-    """Yield the list of the warnings that python-dotenv logs, about lines that it cannot read."""
-    messages: list[str] = []
-    handler, logger = logging.Handler(), logging.getLogger("dotenv")
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
 
 
 def check_var(settings: Settings) -> Iterator[CheckResult]:

@@ -46,13 +46,18 @@ def test_a_folder_without_an_env_file_is_fine() -> None:
     assert [result.status for result in check_env_file()] == ["ok"]
 
 
-def test_an_env_file_is_counted_and_its_faults_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.joinpath(".env").write_text("SWALLOWTAIL_PORT=8001\nnot = a = line\n'\nSWALLOWTAIL_QUEUE=q\n")
+def test_an_env_file_is_counted_and_what_overrides_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.joinpath(".env").write_text("SWALLOWTAIL_PORT=8001\nnot = a = line\nSWALLOWTAIL_QUEUE=q\n")
     monkeypatch.setenv("SWALLOWTAIL_QUEUE", "other")
     results = [*check_env_file()]
-    assert [result.status for result in results] == ["warning", "warning", "ok"]
-    assert "line 3" in results[0].detail
-    assert results[1].detail == "the environment overrides SWALLOWTAIL_QUEUE"
+    assert [result.status for result in results] == ["warning", "ok"]
+    assert results[0].detail == "the environment overrides SWALLOWTAIL_QUEUE"
+
+
+def test_a_line_of_an_env_file_that_sets_nothing_is_a_problem(folder: Path) -> None:
+    folder.joinpath(".env").write_text("SWALLOWTAIL_PORT=8001\n'\nSWALLOWTAIL_QUEUE=q\n")
+    (result,) = check_env_file()
+    assert (result.status, result.detail.partition(";")[0]) == ("problem", f"{folder}/.env: line 2 sets nothing")
 
 
 def test_an_env_file_that_is_not_utf_8_is_a_problem(folder: Path) -> None:

@@ -23,7 +23,8 @@ from types import TracebackType
 from typing import Any, NoReturn, TextIO
 
 import orjson
-from dotenv import dotenv_values
+
+from swallowtail.app.core.config.environment import parse_env_text
 
 _NAME = "SWALLOWTAIL_LOG_FORMAT"
 #: Variable that names, for child processes, the pipe that is served already.
@@ -195,7 +196,7 @@ def is_json() -> bool:
 def peek_env_file() -> Mapping[str, str | None]:
     """Return the variables of `.env`, none if it cannot be read: the settings report that."""
     try:
-        return dotenv_values(".env", encoding="utf-8")
+        return parse_env_text(Path(".env").read_text(encoding="utf-8-sig"))[0]
     except (OSError, UnicodeDecodeError):
         return {}
 

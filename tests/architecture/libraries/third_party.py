@@ -17,7 +17,6 @@ LIBRARIES = {
     "core.ledger": "jsonschema",
     # The sender of the outbox: the only place outside the workers that uses Celery.
     "core.ledger.outbox": "celery kombu",
-    "core.logs": "dotenv",
     "core.privacy": "cryptography",
     "core.schemas": "typing_extensions",
     "core.security": "argon2",

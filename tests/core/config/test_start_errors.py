@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.app.core.config import environment
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SettingsError
@@ -30,9 +29,50 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: p
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "dotenv_values", refuse)
+    (tmp_path / ".env").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(SettingsError, match=r"\.env cannot be read: Permission denied; permit it, or remove the file$"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("SWALLOWTAIL_PORT 8001", "line 1 sets"),
+        ("A=1\n\n\n  SWALLOWTAIL_PORT: 8001\n", "line 4 sets"),
+        ("# comment\r\nSWALLOWTAIL_PORT:8001\r\nA=1\r\n", "line 2 sets"),
+        ("A='1\n2'\nexport SWALLOWTAIL_QUEUE # later\n", "line 3 sets"),
+        ("SWALLOWTAIL_QUEUE='open\nSWALLOWTAIL_PORT=1\nset SWALLOWTAIL_HOST=::1\n", "lines 1, 3 set"),
+        ('"SWALLOWTAIL_PORT"=8001\n$SWALLOWTAIL_QUEUE=q\nSWALLOWTAIL-HOST=::1', "lines 1, 2, 3 set"),
+        ("<<<<<<< HEAD\nA=1\n", "line 1 sets"),
+        ("the settings of another program\n", "line 1 sets"),
+    ],
+)
+def test_lines_of_an_env_file_that_set_nothing_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], text: str, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(text.encode())
+    assert not is_json()
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert refused.value.message == f"{tmp_path}/.env: {where} nothing; write NAME=value, or # before a comment"
+    assert capfd.readouterr() == ("", ""), "only the message names the lines"
+
+
+def test_lines_that_set_nothing_on_purpose_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWALLOWTAIL_QUEUE", "from-outside")
+    text = "\ufeffSWALLOWTAIL_PORT=8001\n\n# comment\nSWALLOWTAIL_QUEUE\nNAME_OF_ANOTHER\nEMPTY=\nwith.dot=1\n"
+    (tmp_path / ".env").write_bytes(text.encode())
+    settings = load_settings()
+    assert (settings.port, settings.queue) == (8001, "from-outside")
+
+
+def test_a_directory_called_env_is_no_file_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+    assert load_settings().queue == "swallowtail"
 
 
 def test_a_file_in_place_of_the_var_directory_is_named(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_an_env_file_that_is_not_utf_8_is_one_line(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["up", "dev", *MODULES])
+def test_a_line_of_an_env_file_that_sets_nothing_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text("# the port\nSWALLOWTAIL_PORT 8001\n")
+    code, output = start(tmp_path, name)
+    assert code != 0
+    assert output.count("\n") == 1
+    assert f"{tmp_path}/.env: line 2 sets nothing; write NAME=value" in output
+
+
+@pytest.mark.parametrize("name", ["up", "dev", *MODULES])
 def test_a_file_in_place_of_var_is_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "var").touch()
     code, output = start(tmp_path, name)
