@@ -26,7 +26,7 @@ ARROWS = {
     "core.coordination": "core.database core.tables core.validation",
     "core.logs": "core.config core.payload_redaction core.privacy",
     "core.security": "core.config core.errors core.events core.process core.tables",
-    "core.redis": "core.config core.events",
+    "core.redis": "core.config core.events core.process",
     "core.audit": "core.config core.database core.errors core.events core.schemas core.security core.tables",
     "core.ledger": (
         "core.audit core.config core.coordination core.database core.errors core.events core.payload_redaction "
@@ -168,7 +168,7 @@ ARROWS = {
         "core.states workers.celery_app workers.isolation workers.metrics workers.registry workers.run "
         "workers.runtime"
     ),
-    "workers.program": "workers.celery_app",
+    "workers.program": "core.process workers.celery_app",
     "scripts.audit_report": "",
     "scripts.banner": "core.config core.process extras",
     "scripts.cli.output": "core.states",
