@@ -4,13 +4,16 @@ import { Problem } from "../server/api.js";
 import { el } from "../display/dom.js";
 
 /**
+ * Enables the form's button, which templates render disabled: before this script runs, a browser would submit the form
+ * itself and put its fields, a password too, into the address.
+ *
  * @param {HTMLFormElement} form fields are the elements with `data-field`; `.form-error` shows all other errors
  * @param {() => Promise<void>} send throws a Problem
  */
 export function handleSubmit(form, send) {
+  const button = form.querySelector("[type=submit]");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("[type=submit]");
     if (button.disabled) return;
     button.disabled = true;
     clearErrors(form);
@@ -23,6 +26,7 @@ export function handleSubmit(form, send) {
       button.disabled = false;
     }
   });
+  button.disabled = false;
 }
 
 /** @param {HTMLFormElement} form @param {Problem} problem */

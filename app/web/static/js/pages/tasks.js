@@ -35,6 +35,8 @@ class TaskList {
       for (const select of this.#filter.querySelectorAll("select")) select.value = "";
       this.#applyFilter();
     });
+    // A user may choose before this script runs, and a browser may restore what was chosen before a reload.
+    if (!this.#isFilterRendered) this.#applyFilter();
   }
 
   /** Apply an event. Reloads the list only for an unknown task whose status changes, which may now match the filter. */
@@ -58,6 +60,12 @@ class TaskList {
     const query = new URLSearchParams(new FormData(this.#filter));
     for (const [name, value] of [...query]) if (!value) query.delete(name);
     return query;
+  }
+
+  /** Whether the server rendered the tasks of the filter that is chosen now. */
+  get #isFilterRendered() {
+    const chosen = (select) => select.querySelector("[selected]")?.value ?? "";
+    return [...this.#filter.querySelectorAll("select")].every((select) => select.value === chosen(select));
   }
 
   #belongs(task) {
