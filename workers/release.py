@@ -7,11 +7,13 @@ cards and makes sure that the demo instance exists.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import Conflict, SwallowtailError
+from swallowtail.app.core.identity.demo_owner import give_demo_to_first
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.library_check import RELEASE, check_libraries
@@ -47,13 +49,15 @@ def release(settings: Settings) -> None:
 
 
 def create_demo(settings: Settings) -> None:
-    """Create the demo instance unless it exists."""
+    """Create the demo instance unless it exists; if it has no owner, the first superuser becomes it."""
     runtime = Runtime.build(join(settings))
+    outcome = f"the instance {settings.demo_instance} exists"
     try:
-        create_instance(runtime, "Demo", settings.demo_instance)
-        sys.stdout.write(f"release: created the instance {settings.demo_instance}\n")
-    except Conflict:
-        sys.stdout.write(f"release: the instance {settings.demo_instance} exists\n")
+        with suppress(Conflict):
+            create_instance(runtime, "Demo", settings.demo_instance)
+            outcome = f"created the instance {settings.demo_instance}"
+        give_demo_to_first(runtime, settings.demo_instance)
+        sys.stdout.write(f"release: {outcome}\n")
     finally:
         runtime.close()
 

@@ -143,8 +143,8 @@ ARROWS = {
     "workers.registry": ("context core.config core.database core.errors core.ledger.agent_cards extras workers.run"),
     "workers.agents": "context workers.agents.campaign workers.llm workers.registry workers.run",
     "workers.release": (
-        "core.config core.database core.deployment_identity core.errors core.logs core.process core.runtime "
-        "core.services workers.registry"
+        "core.config core.database core.deployment_identity core.errors core.identity core.logs core.process "
+        "core.runtime core.services workers.registry"
     ),
     "workers.runtime": (
         "core.config core.deployment_identity core.ledger.runs core.logs core.runtime core.security workers.registry "

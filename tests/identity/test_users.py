@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from swallowtail.app.core.identity import user_passwords, users
+from swallowtail.app.core.identity.demo_owner import give_demo_to_first
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.permission_version import read_version
@@ -250,6 +251,24 @@ def test_a_promoted_user_becomes_the_owner_of_a_demo_instance_without_one(new_be
     users.set_superuser(bench.by(Actor("open", "o", "o", is_superuser=True)), "ann", is_superuser=True)
     assert _owners(bench) == ["ann"]
     assert bench.audit("mine") == [("o", "member.write")]
+
+
+def test_the_first_enabled_superuser_becomes_the_owner_of_a_demo_instance_that_is_created_later(
+    new_bench: NewBench,
+) -> None:
+    bench = new_bench(demo_instance="none")
+    for name in ("ann", "root", "other"):
+        bench.add(name, is_superuser=name != "ann")
+        give_demo_to_first(bench.rt, "none")
+    users.disable_user(bench.rt, "root")
+    before = _version(bench)
+    for _ in range(2):
+        give_demo_to_first(bench.rt, "mine")
+    assert _owners(bench) == ["other"]
+    assert _version(bench) == before + 1
+    users.enable_user(bench.rt, "root")
+    give_demo_to_first(bench.rt, "mine")
+    assert _owners(bench) == ["other"]
 
 
 def test_a_demo_instance_that_does_not_exist_keeps_no_superuser_from_being_created(new_bench: NewBench) -> None:
