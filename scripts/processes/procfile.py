@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from swallowtail.app.core.errors import SettingsError
@@ -23,6 +26,21 @@ def read_procfile(path: Path) -> dict[str, str]:
             raise SettingsError(f"{path.name}, line {number}: {match['name']} is listed twice")
         commands[match["name"]] = match["command"]
     return commands
+
+
+def check_programs(path: Path, commands: Mapping[str, str], search: str) -> None:
+    """Check that the program of each command can be executed, in the folders of `search`. Raises SettingsError."""
+    for name, command in commands.items():
+        try:
+            program = shlex.split(command)[0]
+        except ValueError:
+            raise SettingsError(f"{path.name}: {name} has a quote without its end") from None
+        # Only a shell knows what these become.
+        if set(program) & set("$`~*;&|<>()") or shutil.which(program, path=search):
+            continue
+        if Path(program).is_file():
+            raise SettingsError(f"{path.name}: {name}: {program} cannot be executed; permit it with chmod +x")
+        raise SettingsError(f"{path.name}: {name}: the program {program} is not found; install it, or write its path")
 
 
 def _read(path: Path) -> str:

@@ -18,8 +18,8 @@ from swallowtail.scripts.processes.command_lines import builtin_commands
 from swallowtail.scripts.processes.embedded_redis import prepare_directory
 from swallowtail.scripts.processes.free_ports import is_free
 from swallowtail.scripts.processes.lock import LockHeld, acquire_lock
-from swallowtail.scripts.processes.procfile import read_procfile
-from swallowtail.scripts.processes.supervisor import Supervisor
+from swallowtail.scripts.processes.procfile import check_programs, read_procfile
+from swallowtail.scripts.processes.supervisor import Supervisor, make_environment
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,13 +35,20 @@ def run(program: str, description: str, supervisor: type[Supervisor], arguments:
     parser.add_argument("--procfile", metavar="FILE", type=Path, help="run the processes of this file instead")
     options = parser.parse_args(arguments)
     try:
-        commands = builtin_commands() if options.procfile is None else read_procfile(options.procfile)
+        commands = builtin_commands() if options.procfile is None else read_commands(options.procfile)
         settings = load_settings()
         hold_lock(settings)
         check_port(settings)
     except SettingsError as wrong:
         sys.exit(f"{program}: {wrong.message}")
     sys.exit(asyncio.run(_supervise(supervisor, settings, commands)))
+
+
+def read_commands(procfile: Path) -> dict[str, str]:
+    """Return the commands of a Procfile whose programs can all be executed. Raises SettingsError."""
+    commands = read_procfile(procfile)
+    check_programs(procfile, commands, make_environment()["PATH"])
+    return commands
 
 
 async def _supervise(supervisor: type[Supervisor], settings: Settings, commands: dict[str, str]) -> int:

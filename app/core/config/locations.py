@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -111,7 +111,7 @@ class LocationSettings(BaseModel):
         address_file = self.var / "redis.url"
         if len(bytes(socket)) > SOCKET_PATH_LIMIT and address_file.exists():
             return address_file.read_text(encoding="utf-8").strip()
-        return f"unix://{socket}"
+        return f"unix://{quote(bytes(socket))}"
 
     @property
     def broker(self) -> str:

@@ -20,6 +20,13 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
+#: What the exit codes mean with which a shell ends if it cannot execute a program.
+_SHELL_CODES = {
+    126: " (the program cannot be executed: permit it with chmod +x)",
+    127: " (the program is not found: install it, or write its path)",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
     """In seconds: how long a stopping process may take, and the pauses before a restart (see the settings)."""
@@ -192,7 +199,7 @@ class ChildProcess:
 def describe(code: int) -> str:
     """Return how a process ended, as text."""
     if code >= 0:
-        return f"with exit code {code}"
+        return f"with exit code {code}{_SHELL_CODES.get(code, '')}"
     with contextlib.suppress(ValueError):
         return f"by {signal.Signals(-code).name}"
     return f"by signal {-code}"

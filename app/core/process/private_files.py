@@ -32,9 +32,17 @@ def open_private(var: Path) -> list[str]:
         raise SettingsError(
             f"SWALLOWTAIL_VAR_DIR: this user cannot write to {var}; permit it, or set another directory"
         )
-    if var == Path(var.anchor) or var == Path.home() or var.stat().st_mode & stat.S_ISVTX:
+    if var == Path(var.anchor) or var == _find_home() or var.stat().st_mode & stat.S_ISVTX:
         return [f"{var} has other uses and is left unchanged: set SWALLOWTAIL_VAR_DIR to a directory of its own"]
     return [problem for path in (var, *_list_own(var)) if (problem := _close(path)) is not None]
+
+
+def _find_home() -> Path | None:
+    """Return this user's home; None in a container whose user has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 def make_private(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,15 @@ def test_a_file_in_place_of_the_var_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "var").touch()
     with pytest.raises(SettingsError, match="cannot be created: a file is in its place; move the file"):
         open_private(tmp_path / "var")
+
+
+def test_a_user_without_a_home_can_use_a_var_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A container may run as a user that no file of its image names.
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert open_private(tmp_path / "var") == []
 
 
 def test_a_var_directory_without_write_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ import pytest
 import redis
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.scripts.processes.embedded_redis import prepare_address, public_address, write_config
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.ledger.outbox import make_sender, read_depth
+from swallowtail.scripts.processes.embedded_redis import execute, prepare_address, public_address, write_config
 from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -65,6 +67,26 @@ def test_its_address_is_a_socket_in_the_var_directory(home: Path) -> None:
     settings = settings_in(home / "var")
     assert prepare_address(settings) == f"unix://{home}/var/redis.sock" == settings.redis
     assert public_address(settings) == f"{home}/var/redis.sock"
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("name", ["a b", "#1", "50%", "100%41", "why?", "ä ö", "a;b@c:d", 'quote"d', "back\\slash"])
+def test_it_is_found_in_a_directory_with_any_character_in_its_path(home: Path, name: str) -> None:
+    settings = settings_in(home / name / "var")
+    settings.var.parent.mkdir()
+    with server(settings.var):
+        wait_until(lambda: answers(settings), "the server answers")
+        with make_sender(settings) as sender:
+            assert read_depth(settings, sender) == 0
+    assert f" on {settings.var}/redis.sock; " in (settings.var.parent / "redis.log").read_text()
+
+
+def test_a_server_that_cannot_be_executed_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = home / "redis-server"
+    program.write_bytes(b"no program")
+    program.chmod(0o700)
+    with pytest.raises(SettingsError, match=rf"^{program} cannot be executed: Exec format error; install redis or"):
+        execute(str(program), home / "redis.conf")
 
 
 def test_a_path_too_long_for_a_socket_gives_a_port_that_stays_the_same(home: Path) -> None:
