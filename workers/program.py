@@ -24,8 +24,6 @@ COMMANDS = {
     "worker": ("--without-gossip", "--without-mingle", "--without-heartbeat"),
     "beat": ("-S", "swallowtail.workers.beat_scheduler:DatabaseScheduler", "--pidfile="),
 }
-
-
 #: The option of a worker that waits, with everything imported but the agents, for SIGUSR1 (`scripts/processes/dev`).
 STANDBY = "--standby"
 

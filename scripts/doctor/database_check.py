@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,6 +21,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.components import Component
 from swallowtail.scripts.doctor.clocks import check_clock
 from swallowtail.scripts.doctor.results import CheckResult, Level, describe
+from swallowtail.version import VERSION
 
 _NAME = "database"
 _RELEASE = "run `swallowtail release` (`swallowtail up` does so too)"
@@ -129,10 +129,9 @@ def _check_workers(runtime: Runtime) -> Iterator[CheckResult]:
         remedy = "start one: `swallowtail up` starts everything, `swallowtail worker` only a worker"
         yield CheckResult("problem", "workers", "none is running: every task waits", remedy)
         return
-    this = version("swallowtail")
     for worker in workers:
-        if worker.version != this:
-            detail = f"{worker.id} runs {worker.version or 'an earlier version'}, and this installation is {this}"
+        if worker.version != VERSION:
+            detail = f"{worker.id} runs {worker.version or 'an earlier version'}, and this installation is {VERSION}"
             yield CheckResult("warning", "workers", detail, "restart it, if it uses this installation")
     known = {kind for worker in workers if isinstance(worker.kinds, list) for kind in worker.kinds}
     if missing := [kind for kind in kinds if kind not in known]:

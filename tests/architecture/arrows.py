@@ -23,7 +23,7 @@ ARROWS = {
         "core.config core.errors core.events core.payload_redaction core.privacy core.process core.tables "
         "core.validation"
     ),
-    "core.coordination": "core.database core.tables core.validation",
+    "core.coordination": "core.database core.tables core.validation version",
     "core.logs": "core.config core.payload_redaction core.privacy",
     "core.security": "core.config core.errors core.events core.process core.tables",
     "core.redis": "core.config core.events core.process",
@@ -184,7 +184,7 @@ ARROWS = {
     "scripts.doctor": (
         "core.config core.coordination core.database core.deployment_identity core.errors core.health "
         "core.ledger.outbox core.privacy core.process core.queries core.redis core.runtime core.schemas "
-        "scripts.banner scripts.cli scripts.cli.output"
+        "scripts.banner scripts.cli scripts.cli.output version"
     ),
     "scripts.processes": "core.config core.database core.errors core.logs core.process scripts.banner scripts.cli",
     "scripts.enqueue": "scripts.cli",

@@ -7,7 +7,6 @@ registered for a day, so that a deployment whose workers are gone differs from o
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from importlib.metadata import version
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.database.database import Database, db_now
 from swallowtail.app.core.tables.system import Worker
+from swallowtail.version import VERSION
 
 #: Intervals without a registration after which a worker counts as lost.
 MISSED = 6
@@ -29,7 +29,7 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
 
     def work(session: Session) -> None:
         row = session.get(Worker, worker_id) or Worker(id=worker_id)
-        row.kinds, row.good_until, row.version = kind_names, db_now(interval * MISSED), version("swallowtail")[:50]
+        row.kinds, row.good_until, row.version = kind_names, db_now(interval * MISSED), VERSION
         session.add(row)
         session.execute(delete(Worker).where(Worker.good_until < db_now(-_FORGET_SECONDS)))
 
