@@ -1,4 +1,4 @@
-"""The sweeper process beside a worker: recovers lost tasks, extends leases for blocked runs, serves metrics.
+"""The sweeper process beside a worker: recovers lost tasks, repeats its registration, extends leases, serves metrics.
 
 It is a process of its own, because a thread of a process that forks may leave its locks to the children for ever. The
 worker runs `python -m swallowtail.workers.sweeper_process` and restarts it when it ends; it ends with the worker.
@@ -14,10 +14,10 @@ import swallowtail.workers.metrics  # noqa: F401 - for what it does
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from celery import signals as celery_signals
 
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.coordination.worker_registry import announce, retire
+from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.deployment_identity import join
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
@@ -38,7 +39,13 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
 from swallowtail.workers.run.lease_keeper import LeaseKeeper
 from swallowtail.workers.run.shared_memory import SharedMemory
-from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_writer, pid_namespace, shared_memory
+from swallowtail.workers.runtime.worker_runtime import (
+    agents,
+    heartbeat_writer,
+    shared_memory,
+    short_lived_runtime,
+    worker_id,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +53,8 @@ log = structlog.get_logger(__name__)
 CHECK_SECONDS = 1.0
 #: How long a stopped sweeper process may take to finish its sweep, in seconds.
 STOP_SECONDS = 5.0
+#: How long a process that ends waits for the database to withdraw the worker, in seconds.
+WITHDRAW_SECONDS = 2.0
 
 
 class SweeperStep(bootsteps.StartStopStep):
@@ -60,7 +69,8 @@ class SweeperStep(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, worker: Any) -> None:
-        """Start the process, and restart it whenever it ends."""
+        """Register the worker before it takes a task; start the process, and restart it whenever it ends."""
+        register_worker()
         self._ensure_running()
         self._timer = worker.timer.call_repeatedly(CHECK_SECONDS, self._ensure_running)
 
@@ -84,6 +94,10 @@ class SweeperStep(bootsteps.StartStopStep):
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            if self._process.returncode != 0:
+                # It was still starting, or was ended before it withdrew the worker.
+                with short_lived_runtime() as short:
+                    withdraw_worker(short.db, os.getpid())
             self._process = None
 
     def _ensure_running(self) -> None:
@@ -95,6 +109,21 @@ class SweeperStep(bootsteps.StartStopStep):
         module = "swallowtail.workers.sweeper_process"
         command = python_command(module, str(os.getpid()), str(descriptor), *agents())
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
+
+
+def register_worker() -> None:
+    """Register this worker and its kinds; called in its main process, and repeated by the sweeper process."""
+    try:
+        with short_lived_runtime() as short:
+            announce(short.db, worker_id(os.getpid()), agents(), short.settings.announce_interval)
+    except Exception as fault:  # the sweeper process registers it when the database is back
+        log.warning("announcement_postponed", reason=repr(fault))
+
+
+def withdraw_worker(db: Database, pid: int) -> None:
+    """End the registration of the worker with this main process; without the database, it ends by itself."""
+    with contextlib.suppress(Exception):
+        retire(db, worker_id(pid), wait=WITHDRAW_SECONDS)
 
 
 def main() -> None:
@@ -121,27 +150,35 @@ def main() -> None:
 
 
 def _work(runtime: Runtime, parent: int, stopping: threading.Event) -> None:
-    """Sweep, announce the worker and extend leases until `stopping` is set or the parent is gone."""
+    """Sweep, keep the worker registered and extend leases until `stopping` is set or the parent is gone."""
     settings = runtime.settings
     sweeper = runtime.make_sweeper()
     sweeper.start()
-    worker_id, interval = f"{socket.gethostname()}:{pid_namespace()}:{parent}", settings.announce_interval
-    announcer = PeriodicThread(
-        "announcement", lambda: announce(runtime.db, worker_id, sys.argv[3:], interval), interval
-    )
-    announcer.start()
-    announcer.wake()
     # Without a worker's memory there are no runs whose leases it extends.
     memory = SharedMemory(int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    update = partial(_update_registration, runtime, parent, memory)
+    announcer = PeriodicThread("announcement", update, settings.announce_interval)
+    announcer.start()
+    announcer.wake()
     keeper = LeaseKeeper(memory, heartbeat_writer(runtime), settings)
     keeper.start()
+    was_stopping = memory.is_stopping
     while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
-        pass
+        if memory.is_stopping and not was_stopping:
+            was_stopping = True
+            announcer.wake()
     sweeper.stop()
     announcer.stop(timeout=1.0)
     keeper.stop(timeout=1.0)
-    with contextlib.suppress(Exception):
-        retire(runtime.db, worker_id)
+    withdraw_worker(runtime.db, parent)
+
+
+def _update_registration(runtime: Runtime, parent: int, memory: SharedMemory) -> None:
+    """Register the worker again; withdraw it if it stops: it may finish its runs for minutes, but takes no other."""
+    if memory.is_stopping:
+        withdraw_worker(runtime.db, parent)
+    else:
+        announce(runtime.db, worker_id(parent), sys.argv[3:], runtime.settings.announce_interval)
 
 
 if __name__ == "__main__":

@@ -156,8 +156,8 @@ ARROWS = {
     "workers.broker": "core.ledger.outbox core.security workers.runtime",
     "workers.receivers": "core.ledger.claims core.ledger.outbox core.ledger.proposals signals workers.runtime",
     "workers.sweeper_process": (
-        "core.config core.coordination core.deployment_identity core.errors core.logs core.process core.runtime "
-        "workers.metrics workers.metrics_server workers.run workers.runtime"
+        "core.config core.coordination core.database core.deployment_identity core.errors core.logs core.process "
+        "core.runtime workers.metrics workers.metrics_server workers.run workers.runtime"
     ),
     "workers.celery_app": (
         "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process workers.broker "

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import delete
 
 from swallowtail.app.core.coordination.worker_registry import live_kinds
+from swallowtail.app.core.tables.system import Worker
 from tests.harness.deployment import Deployment
 from tests.harness.program import Program
 from tests.harness.waiting import wait_until
@@ -92,16 +94,18 @@ def test_the_database_of_the_start_is_used_although_a_module_changes_the_directo
     elsewhere = deployment.root / "elsewhere"
     elsewhere.mkdir()
     (deployment.root / "odd_agents.py").write_text(f"{MOVING}\nimport os\nos.chdir({str(elsewhere)!r})\n")
-    where = {"var_dir": ".", "database_url": "sqlite:///swallowtail.db"}
+    where = {"var_dir": ".", "database_url": "sqlite:///swallowtail.db", "announce_interval": 0.3}
     env = {"agents": "odd_agents", "PYTHONPATH": f"{deployment.root}:{os.getcwd()}", **where}
     assert deployment.command("release", ["-m", "swallowtail.workers.release"], env=env).wait() == 0
     deployment.start_worker(env=env)
     task = deployment.wait_for_task(deployment.submit(deployment.new_instance(), "moved", {}))
     assert task["status"] == "COMPLETED"
 
-    def is_announced() -> bool:
+    def is_registered_again() -> bool:
         with deployment.runtime().db.read() as session:
             return "moved" in live_kinds(session)
 
-    wait_until(is_announced, "the worker's sweeper process uses the same database")
+    with deployment.runtime().db.write() as session:
+        session.execute(delete(Worker))
+    wait_until(is_registered_again, "the worker's sweeper process uses the same database")
     assert list(elsewhere.iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,6 +64,11 @@ def slot() -> RunSlot:
 def pid_namespace() -> str:
     """Return the namespace of process ids: containers may share a host name and each count from 1."""
     return f"{os.stat('/proc/self/ns/pid').st_ino if os.path.exists('/proc/self/ns/pid') else 0:x}"
+
+
+def worker_id(pid: int) -> str:
+    """Return the id that the worker with this main process is registered by."""
+    return f"{socket.gethostname()}:{pid_namespace()}:{pid}"
 
 
 def runtime() -> Runtime:

@@ -1,4 +1,4 @@
-"""Registers live workers and the kinds of task that they know; each worker repeats its registration in the database.
+"""Registers live workers and the kinds of task that they know; each worker repeats its registration.
 
 A card (`core/ledger/agent_cards`) means that a kind exists; a registration, that a worker runs it. Lost workers stay
 registered for a day, so that a deployment whose workers are gone differs from one that had none.
@@ -40,10 +40,10 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
         db.run(work)
 
 
-def retire(db: Database, worker_id: str) -> None:
-    """Mark a worker as gone. Raises Unavailable."""
+def retire(db: Database, worker_id: str, *, wait: float | None = None) -> None:
+    """Mark a worker as gone; waits `wait` seconds for the database, `database_wait` by default. Raises Unavailable."""
     retirement = update(Worker).where(Worker.id == worker_id, Worker.good_until > db_now()).values(good_until=db_now())
-    db.run(lambda session: session.execute(retirement.execution_options(synchronize_session=False)))
+    db.run(lambda session: session.execute(retirement.execution_options(synchronize_session=False)), wait=wait)
 
 
 def live_workers(session: Session) -> Sequence[Worker]:
