@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.tables.tasks import Task
 from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.deployment import Deployment
+from tests.harness.program import ROOT
 from tests.journey.authenticated_deployment import GUARDED, Tenants
 from tests.journey.event_writer import Author
 
@@ -25,15 +26,42 @@ STALLED, READING = 120, 5
 #: Events of one transaction, and bytes of each.
 BATCH, SIZE = 50, 1000
 #: Bytes beyond its socket's buffers that a stalled client may cost, and may cost more for every thousand events, which
-#: are a megabyte: what the process itself allocates varies by ten megabytes, 85 KB for each of the clients.
-MOST, MORE = 128 * 1024, 16 * 1024
+#: are a megabyte.
+MOST, MORE = 64 * 1024, 4 * 1024
+#: Writes at SIGUSR2 how many bytes a process has allocated. The system's count of its pages has what is free among them
+#: too, which varies by ten megabytes.
+COUNTER = """
+import ctypes, gc, os, signal
+
+PATH = %r
+
+class Numbers(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Numbers
+
+def write_allocated(*_):
+    gc.collect()
+    numbers = mallinfo()
+    with open(PATH + ".draft", "w") as file:
+        file.write(str(numbers.uordblks + numbers.hblkhd))
+    os.replace(PATH + ".draft", PATH)
+
+signal.signal(signal.SIGUSR2, write_allocated)
+"""
+#: Every allocation is one of the C library, which keeps none for later as if it were in use.
+COUNTED = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
 
 
 class Scene:
     """A web process, and a task whose events are written by the batch."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self.web = deployment.start_web()
+        self.allocated = deployment.root / "allocated"
+        (deployment.root / "sitecustomize.py").write_text(COUNTER % str(self.allocated))
+        self.web = deployment.start_web(env={**COUNTED, "PYTHONPATH": f"{deployment.root}:{ROOT}"})
         self.author = Author(deployment)
         self.task_id = self.author.submit()
         self.written = 0
@@ -55,9 +83,12 @@ class Scene:
             change.record(task, TASK_UPDATE, {"message": "x" * SIZE}, fact=f"event {self.written}")
 
     def memory(self) -> int:
-        """Bytes that are the web process's own; the buffers of sockets are not among them."""
-        text = Path(f"/proc/{self.web.pid}/smaps_rollup").read_text()
-        return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+        """Bytes that the web process has allocated; the buffers of sockets are not among them."""
+        self.web.signal(signal.SIGUSR2)
+        self.web.wait_for(self.allocated.exists, "it has written the number")
+        number = int(self.allocated.read_text())
+        self.allocated.unlink()
+        return number
 
 
 class Reader(threading.Thread):
