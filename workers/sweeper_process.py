@@ -37,7 +37,7 @@ from swallowtail.app.core.process.python_command import python_command
 from swallowtail.app.core.process.quick_exit import skip_last_collection
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
-from swallowtail.workers.run.lease_keeper import LeaseKeeper
+from swallowtail.workers.lease_keeper import LeaseKeeper
 from swallowtail.workers.run.shared_memory import SharedMemory
 from swallowtail.workers.runtime.worker_runtime import (
     agents,

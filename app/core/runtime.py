@@ -11,7 +11,6 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.engines import PostgresDriver
-from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.ledger.proposals import Proposals
 from swallowtail.app.core.ledger.publish_queue import PublishQueue
@@ -19,6 +18,7 @@ from swallowtail.app.core.ledger.publisher import Broadcaster
 from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
+from swallowtail.app.core.maintenance.lease_expiry import LeaseExpiry
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.process.offload import NO_OFFLOADS, Offloads
 from swallowtail.app.core.security.passwords import Passwords

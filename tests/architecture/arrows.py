@@ -43,7 +43,7 @@ ARROWS = {
     ),
     "core.maintenance": (
         "core.audit core.call_context core.config core.coordination core.database core.deployment_identity core.errors "
-        "core.events core.ledger.event_log core.ledger.leases core.ledger.outbox core.privacy core.process "
+        "core.events core.ledger.event_log core.ledger.outbox core.ledger.proposals core.privacy core.process "
         "core.security core.states core.tables"
     ),
     "core.queries": (
@@ -58,7 +58,7 @@ ARROWS = {
         "core.states core.tables core.validation"
     ),
     "core.runtime": (
-        "core.call_context core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
+        "core.call_context core.config core.coordination core.database core.ledger.outbox "
         "core.ledger.proposals core.ledger.publish_queue core.ledger.publisher core.ledger.runs core.ledger.tasks "
         "core.ledger.unit_of_work core.maintenance core.process core.security"
     ),
@@ -137,6 +137,7 @@ ARROWS = {
         "context core.config core.errors core.events core.ledger.claims core.ledger.runs core.privacy core.process "
         "core.runtime core.states core.validation signals"
     ),
+    "workers.lease_keeper": "core.config core.errors core.ledger.claims core.process core.states workers.run",
     "workers.reading": "core.config core.process workers.run",
     "workers.llm": "core.config workers.reading workers.run",
     "workers.agents.campaign": "context workers.llm workers.reading workers.run",
@@ -157,7 +158,7 @@ ARROWS = {
     "workers.receivers": "core.ledger.claims core.ledger.outbox core.ledger.proposals signals workers.runtime",
     "workers.sweeper_process": (
         "core.config core.coordination core.database core.deployment_identity core.errors core.logs core.process "
-        "core.runtime workers.metrics workers.metrics_server workers.run workers.runtime"
+        "core.runtime workers.lease_keeper workers.metrics workers.metrics_server workers.run workers.runtime"
     ),
     "workers.celery_app": (
         "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process workers.broker "

@@ -18,9 +18,9 @@ from swallowtail.app.core.errors import Conflict
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.leases import ObservedLease
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
+from swallowtail.app.core.maintenance.lease_expiry import ObservedLease
 from swallowtail.app.core.process.offload import OFFLOAD, Offload
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime

@@ -2,7 +2,7 @@
 
 Two threads of the pool child, from claim to end. One writes heartbeats and may hang with the database; the other only
 reads the machine's clock, so that a run stops itself before its lease ends and another worker may claim the task. While
-a step holds the interpreter and neither thread runs, `workers/run/lease_keeper` extends the lease.
+a step holds the interpreter and neither thread runs, `workers/lease_keeper` extends the lease.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.deployment_identity import DeploymentRegistration
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.ledger.leases import LeaseExpiry
 from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
+from swallowtail.app.core.maintenance.lease_expiry import LeaseExpiry
 from swallowtail.app.core.maintenance.retention import prune_due
 from swallowtail.app.core.maintenance.token_cleanup import delete_ended_tokens
 from swallowtail.app.core.process.periodic_thread import PeriodicThread

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swallowtail.app.core.ledger.leases import LeaseExpiry
+from swallowtail.app.core.maintenance.lease_expiry import LeaseExpiry
 from tests.core.coordination.adjustable_clock import AdjustableClock, SteadyClock
 from tests.core.domain import Domain
 

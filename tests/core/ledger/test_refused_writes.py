@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.health import check_database
-from swallowtail.app.core.ledger.leases import LeaseExpiry
+from swallowtail.app.core.maintenance.lease_expiry import LeaseExpiry
 from swallowtail.app.core.states import TaskStatus
 from tests.core.domain import Domain
 from tests.harness.database.refusing_database import POSTGRES_REFUSALS, SQLITE_REFUSALS, Refusing

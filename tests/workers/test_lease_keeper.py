@@ -17,7 +17,7 @@ from swallowtail.app.core.errors import LeaseLost
 from swallowtail.app.core.ledger.claims import Claim
 from swallowtail.app.core.ledger.runs import LeaseState
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
+from swallowtail.workers.lease_keeper import LeaseKeeper, is_alive
 from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory
 from tests.harness.settings import make_settings
 from tests.harness.waiting import PATIENCE, wait_until
