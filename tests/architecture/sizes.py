@@ -14,7 +14,7 @@ FILE_LINES = 300
 FUNCTION_LINES = 40
 CLASS_LINES = 200
 CLASS_METHODS = 20
-#: Modules or scripts in one folder, without those in the folders below it.
+#: Modules (`__init__` too) or scripts in one folder, without those in the folders below it.
 FOLDER_FILES = 16
 
 _TOPS = (*PRODUCT, "clients", "bench", "tests")
@@ -46,10 +46,9 @@ def find_crowded_folders(tree: SourceTree) -> list[str]:
     """Return folders that hold too many files of one kind."""
     counts: Counter[tuple[str, str]] = Counter()
     for path in tree.texts:
-        folder, _, name = path.rpartition("/")
-        kind = name.rpartition(".")[2]
-        is_counted = path.startswith(tuple(f"{top}/" for top in _TOPS)) and name != "__init__.py"
-        if is_counted and kind in ("py", "js", "mjs", "css") and not path.startswith((*_NOT_OURS, _RELEASED)):
+        folder, kind = path.rpartition("/")[0], path.rpartition(".")[2]
+        is_ours = path.startswith(tuple(f"{top}/" for top in _TOPS)) and not path.startswith((*_NOT_OURS, _RELEASED))
+        if is_ours and kind in ("py", "js", "mjs", "css"):
             counts[folder, kind] += 1
     return [f"{folder}: {count} {kind} files" for (folder, kind), count in counts.items() if count > FOLDER_FILES]
 
