@@ -15,13 +15,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.signed_in_users import another_browser, sign_in
+from tests.docs.blocks import read_commands
+from tests.docs.console import FOR_REAL
 from tests.harness.deployment import Deployment
 from tests.harness.processes import WebProcess
 from tests.harness.program import ROOT, Program, clean_environment
 from tests.harness.system.ports import free_port
 from tests.harness.waiting import wait_until
 from tests.identity.bench import PASSWORD
-from tests.journey.deployment.test_recipes import FOR_REAL, read_commands
 
 VENDOR = ROOT / "app/web/static/vendor/socket.io.min.js"
 PAGE = """<!doctype html><title>elsewhere</title><p id="status">waiting</p><script src="/io.js"></script><script>

@@ -2,80 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.stranger.project import AGENTS, EVENTS, write_project
-from tests.harness.program import ROOT, Program
+from tests.harness.program import ROOT
+from tests.harness.project.files import AGENTS, EVENTS, IMPORTED, write_files
+from tests.harness.project.project import Project
 from tests.harness.services import require
-from tests.harness.system.distributions import FIRST_START, make_environment, outside_environment
-from tests.harness.system.ports import free_port
+from tests.harness.system.distributions import make_environment
 from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
-class Project:
-    """The user's folder, the programs of its environment, and its processes."""
-
-    def __init__(self, directory: Path, programs: Path) -> None:
-        self.directory = directory
-        self.programs = programs
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        write_project(directory)
-
-    @contextmanager
-    def running(self, command: str) -> Iterator[Program]:
-        """Run `swallowtail COMMAND` until it answers, and end it as Ctrl-C does."""
-        environment = outside_environment(self.directory) | {"SWALLOWTAIL_PORT": str(self.port), "PYTHONPATH": ""}
-        arguments = [str(self.programs / "swallowtail"), command]
-        log = self.directory / f"{command}.log"
-        program = Program(command, arguments, log=log, env=environment, cwd=self.directory).start()
-        try:
-            program.wait_for_log("Swallowtail is ready", timeout=FIRST_START)
-            yield program
-            program.signal(signal.SIGINT)
-            assert program.wait() == 0
-        finally:
-            program.kill()
-
-    def submit(self, kind: str, task_input: dict[str, Any]) -> dict[str, Any]:
-        """Submit a task over REST."""
-        body = json.dumps({"kind": kind, "input": task_input}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/api/v1/instances/demo/tasks", body, headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer: dict[str, Any] = json.load(response)
-        return answer
-
-    def run(self, *command: str) -> list[str]:
-        """Run a command in the folder to its end; return its lines."""
-        environment = outside_environment(self.directory)
-        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout.splitlines()
-
-    def run_python(self, *arguments: str) -> list[str]:
-        """Run a Python program with the environment's interpreter; return its lines."""
-        return self.run(str(self.programs / "python"), *arguments)
-
-    def run_node(self, *arguments: str) -> list[str]:
-        """Run a JavaScript program; return its lines."""
-        return self.run(require("node"), *arguments)
-
-    def greet(self, name: str) -> str:
-        """Return the letter that the agent writes now."""
-        return self.run_python("submit.py", self.url, name)[-1]
+def greet(project: Project, name: str) -> str:
+    """Return the letter that the agent writes now."""
+    return project.run_python("submit.py", project.url, name)[-1]
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +45,8 @@ def lowest_server(built_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_a_new_user_installs_runs_watches_and_changes_an_agent(
     installation: str, npm_package: Path, tmp_path: Path, page: Page, request: pytest.FixtureRequest
 ) -> None:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    project = Project(folder, request.getfixturevalue(installation))
+    project = Project(tmp_path, request.getfixturevalue(installation))
+    write_files(tmp_path)
     project.run(require("npm"), "install", "--silent", "--no-audit", "--no-fund", str(npm_package))
 
     with project.running("up") as up:
@@ -119,9 +63,10 @@ def test_a_new_user_installs_runs_watches_and_changes_an_agent(
         greetings.first.get_by_role("link").first.click()
         expect(page.locator("#steps > li")).to_have_count(2)
         assert "Traceback" not in up.log_text()
+        assert IMPORTED not in up.log_text()
     assert project.run_python("-c", "import app; print(app.app.test_client().get('/').text)") == ["the user's own page"]
 
     with project.running("dev"):
-        assert project.greet("Cleo") == "Dear Cleo, yours"
-        (folder / "agents.py").write_text(AGENTS.replace("Dear", "Hello"), encoding="utf-8")
-        wait_until(lambda: project.greet("Dora") == "Hello Dora, yours", "the changed agent runs")
+        assert greet(project, "Cleo") == "Dear Cleo, yours"
+        (tmp_path / "agents.py").write_text(AGENTS.replace("Dear", "Hello"), encoding="utf-8")
+        wait_until(lambda: greet(project, "Dora") == "Hello Dora, yours", "the changed agent runs")

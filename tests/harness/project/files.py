@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-APP = """
+#: An application of the user's own, which has nothing to do with Swallowtail. None of its processes may import it.
+IMPORTED = "app.py of the folder was imported"
+APP = f"""
+import sys
+
 from flask import Flask
+
+print({IMPORTED!r}, file=sys.stderr)
 
 app = Flask(__name__)
 
@@ -71,7 +77,7 @@ EVENTS = [
 ]
 
 
-def write_project(directory: Path) -> None:
+def write_files(directory: Path) -> None:
     """Write the files of the project."""
     files = {
         "app.py": APP,
