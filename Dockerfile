@@ -4,7 +4,8 @@ WORKDIR /src
 COPY . .
 RUN pip install --no-cache-dir 'uv>=0.11,<1' && \
     uv venv /opt/swallowtail && \
-    uv pip install --python /opt/swallowtail/bin/python '.[server,campaign,postgres,openai]'
+    # Compiled here: the image's user cannot write there, and every start would compile it again.
+    uv pip install --compile-bytecode --python /opt/swallowtail/bin/python '.[server,campaign,postgres,openai]'
 
 FROM python:3.13-slim-bookworm
 RUN useradd --uid 10001 --create-home --home-dir /srv/swallowtail swallowtail

@@ -13,6 +13,7 @@ import yaml
 
 from swallowtail.app.core.config.settings import Settings
 from tests.harness.program import ROOT
+from tests.harness.settings import make_settings
 
 pytestmark = pytest.mark.long
 
@@ -20,6 +21,9 @@ DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
 TOOLS = Path(sys.executable).parent
+#: How long a process may take to stop, and how long it goes on before.
+GRACE = re.compile(r"(?:TimeoutStopSec=|terminationGracePeriodSeconds: |stop_grace_period: )(\d+)")
+PAUSE = re.compile(r'"sleep", "(\d+)"')
 NAME = re.compile(r"SWALLOWTAIL_[A-Z_]+")
 
 
@@ -70,6 +74,24 @@ def test_every_setting_in_the_files_exists() -> None:
     named = {name for path in files for name in NAME.findall(path.read_text())}
     known = {f"SWALLOWTAIL_{name.upper()}" for name in Settings.model_fields}
     assert sorted(named - known) == []
+
+
+def test_every_process_has_time_to_stop() -> None:
+    settings = make_settings()
+    longest = max(settings.stop_grace, settings.shutdown_grace + settings.cancel_grace)
+    units = [unit for unit in UNITS if "Restart=always" in unit.read_text()]
+    assert len(units) == 3
+    for path in (ROOT / "compose.yaml", *units, *[path for path in MANIFESTS if "containers:" in path.read_text()]):
+        (grace,) = GRACE.findall(path.read_text())
+        assert int(grace) > longest + sum(map(int, PAUSE.findall(path.read_text()))), path
+
+
+def test_no_unit_gives_up() -> None:
+    """A database or Redis that is away for long must not end the processes for good."""
+    units = [unit for unit in UNITS if unit.suffix == ".service"]
+    assert [unit.name for unit in units if "Restart=" not in unit.read_text()] == []
+    assert [unit.name for unit in units if "StartLimitIntervalSec=0" not in unit.read_text()] == []
+    assert [unit.name for unit in units if "Requires=" in unit.read_text()] == []
 
 
 def test_every_command_in_the_files_exists() -> None:

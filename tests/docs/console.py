@@ -28,7 +28,6 @@ ELSEWHERE = {
     "./scripts/bench": "tests/bench/test_summary.py",
     "swallowtail web": "tests/journey/operation/test_processes.py",
     "rabbitmqctl": "tests/journey/deployment/test_rabbitmq_permissions.py",
-    "./scripts/prepare": "tests/setup/test_prepare.py",
     "swallowtail release": "tests/browser/test_for_real.py",
     "swallowtail worker": "tests/browser/test_for_real.py",
     "swallowtail beat": "tests/browser/test_for_real.py",
@@ -38,7 +37,7 @@ ELSEWHERE = {
     "npm install swallowtail-client": "tests/browser/stranger/test_new_user.py",
 }
 #: Where README begins to describe a deployment on several machines, which `tests/browser/test_for_real.py` follows.
-FOR_REAL = "./scripts/prepare && source .venv/bin/activate"
+FOR_REAL = "pip install 'swallowtail[server,postgres]'"
 #: What differs from run to run, and what stands for it in the comparison.
 VARYING = {
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b": "<id>",
