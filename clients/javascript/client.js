@@ -68,13 +68,13 @@ export class Client {
   #options;
 
   /**
-   * @param {string} [url] the server; the page's own in a browser, else this machine's
+   * @param {string} [url] the server, with the path that it is served below; the page's own in a browser, else this machine's
    * @param {ClientOptions} [options]
    */
   constructor(url = globalThis.location?.origin ?? "http://localhost:8000", options = {}) {
     const { token, timeout = 30_000, fetch = globalThis.fetch } = options;
     this.#options = options;
-    this.#http = new HttpConnection(url, { token, timeout, fetch });
+    this.#http = new HttpConnection(readAddress(url), { token, timeout, fetch });
   }
 
   /** The server. */
@@ -124,10 +124,11 @@ export class Client {
    */
   async *tasks(instanceId, { limit = Infinity, since, until, signal, ...filters } = {}) {
     let left = limit;
+    if (left <= 0) return;
     const times = { since: since && new Date(since).toISOString(), until: until && new Date(until).toISOString() };
     for await (const task of this.pages(`${API}/instances/${quote(instanceId)}/tasks`, { ...filters, ...times }, { signal })) {
-      if (left-- <= 0) return;
       yield task;
+      if (--left <= 0) return;
     }
   }
 
@@ -145,10 +146,8 @@ export class Client {
         const task = await this.get(taskId, { signal: ended });
         if (isFinal(task)) return task;
         const watched = this.watch(task.instance_id, { task: taskId, since: task.last_seq, signal: ended });
-        for await (const item of watched) {
-          // Events are missing: whether it is final is read again.
-          if (item.type === "reset") break;
-        }
+        // It ends when the task is final, also where events are missing.
+        for await (const _ of watched);
       }
     } catch (fault) {
       if (deadline.isLate) throw new TimedOut(`task ${taskId} is not finished after ${timeout} ms`);
@@ -257,6 +256,14 @@ export class Client {
 }
 
 const quote = encodeURIComponent;
+
+/** @param {string} url relative to the page in a browser @returns {string} */
+function readAddress(url) {
+  const address = new URL(url, globalThis.location?.href);
+  if (!/^https?:$/.test(address.protocol)) throw new TypeError(`${url} is not the URL of a server, such as http://localhost:8000`);
+  address.search = address.hash = "";
+  return address.href;
+}
 
 /** @param {any} body @param {boolean} created @returns {Submission} */
 function readSubmission({ task, seq, epoch, warnings = [] }, created) {

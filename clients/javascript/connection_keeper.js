@@ -3,6 +3,8 @@
 /** A pause is this much shorter or longer than it should be. */
 export const EARLIEST = 0.75;
 const LATEST = 1.25;
+/** Refusals that may pass by themselves. */
+export const PASSING = new Set(["unavailable", "busy", "error"]);
 
 /**
  * A time near this one, so that clients that began together do not act together.
@@ -33,6 +35,8 @@ export class ConnectionKeeper {
   #wasAccepted = false;
   /** @type {any} */
   #timer;
+  /** @type {(fault: unknown) => void} rejects the promise of `open` */
+  #reject = () => {};
 
   /**
    * @param {string | undefined} url
@@ -55,11 +59,13 @@ export class ConnectionKeeper {
   /**
    * Connect, and keep connecting after every loss until `close`.
    * @param {Record<string, (payload: any) => void>} handlers called with the messages of these names
-   * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
+   * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client for good, and by
+   *   `close`
    */
   open(handlers) {
     const { io } = this.#options;
     if (this.#socket) throw new Error("this client is connected already");
+    this.#wasAccepted = false;
     const socket = this.#url === undefined ? io(this.#socketOptions()) : io(this.#url, this.#socketOptions());
     this.#socket = socket;
     /** @param {string} name @param {(payload: any) => void} handler */
@@ -69,12 +75,15 @@ export class ConnectionKeeper {
     listen("connect_error", (fault) => this.#refused(socket, fault));
     listen("restarting", ({ retry_after_ms: pause }) => this.#closeAndReconnect(socket, pause));
     for (const [name, handler] of Object.entries(handlers)) listen(name, handler);
-    return new Promise((resolve, reject) => {
+    /** @type {Promise<void>} */
+    const opened = new Promise((resolve, reject) => {
+      this.#reject = reject;
       socket.once("connect", () => resolve());
-      // A refusal by the server, unlike an unreachable one, is not tried again by socket.io-client.
-      socket.on("connect_error", (fault) => socket.active || reject(fault));
       socket.connect();
     });
+    // Refusals are passed to the listener too, so a program need not await the connection.
+    opened.catch(() => {});
+    return opened;
   }
 
   /** Close the connection permanently. */
@@ -83,6 +92,7 @@ export class ConnectionKeeper {
     clearTimeout(this.#timer);
     this.#socket = null;
     socket?.disconnect();
+    this.#reject(new Error("the client was disconnected before there was a connection"));
   }
 
   /**
@@ -119,9 +129,9 @@ export class ConnectionKeeper {
   async #present() {
     const { token } = this.#options;
     try {
-      return { token: typeof token === "function" ? await token() : token };
+      return { token: (typeof token === "function" ? await token() : token)?.trim() };
     } catch (/** @type {any} */ fault) {
-      this.#listener.refused({ code: "no_token", message: String(fault.message ?? fault) });
+      this.#listener.refused({ code: "no_token", message: String(fault?.message ?? fault) });
       return {};
     }
   }
@@ -142,9 +152,23 @@ export class ConnectionKeeper {
   #refused(socket, fault) {
     const { message, data } = fault;
     this.#listener.refused({ code: "connect_error", message: String(message), ...(data && { data }) });
+    // An unreachable server is tried again by socket.io-client, a refusal by the server is not.
+    if (socket.active || this.#socket !== socket) return;
+    const pause = this.#pauseAfter(data ?? {});
+    if (pause !== null) return this.#reconnectIn(socket, pause);
+    this.#reject(fault);
+    this.close();
+  }
+
+  /** @param {{code?: string, retry_after_ms?: number}} refusal @returns {number | null} milliseconds; null: it stays so */
+  #pauseAfter({ code, retry_after_ms: wanted }) {
+    const { retryAtMost } = this.#times;
+    // Not before the time that the server names, and not all clients at that moment.
+    if (wanted !== undefined || PASSING.has(code ?? "")) return jitter((wanted ?? retryAtMost) / EARLIEST);
     // The token expired while the connection was lost; the next connection shows another one.
-    const canRenew = this.#wasAccepted && typeof this.#options.token === "function";
-    if (canRenew && data?.code === "unauthenticated") this.#reconnectIn(socket, jitter(this.#times.retryAtMost / 5));
+    const { token, auth } = this.#options;
+    const canRenew = this.#wasAccepted && typeof (token ?? auth) === "function";
+    return canRenew && code === "unauthenticated" ? jitter(retryAtMost / 5) : null;
   }
 
   /** The server restarts, and assigns each client a time of its own. @param {Socket} socket @param {number} pause */

@@ -1,5 +1,8 @@
 /** Time limits and pauses that a caller's signal ends earlier. */
 
+/** Timers end at once when they are given more milliseconds. */
+const LONGEST = 2 ** 31 - 1;
+
 /**
  * A time limit, beside a caller's signal. `AbortSignal.timeout` and `AbortSignal.any` do not replace it: Node.js ends while it
  * awaits the first, and some of its versions lose the second to the garbage collector.
@@ -12,13 +15,13 @@ export class Deadline {
   /** Whether the time is over. */
   isLate = false;
 
-  /** @param {number | undefined} milliseconds undefined: no limit @param {AbortSignal | undefined} caller */
+  /** @param {number | undefined} milliseconds undefined, or more than 24 days: no limit @param {AbortSignal | undefined} caller */
   constructor(milliseconds, caller) {
     this.#caller = caller;
     this.#abort = () => this.#controller.abort(caller?.reason);
     if (caller?.aborted) this.#abort();
     else caller?.addEventListener("abort", this.#abort, { once: true });
-    if (milliseconds !== undefined) this.#timer = setTimeout(() => this.#expire(), milliseconds);
+    if (milliseconds !== undefined && milliseconds <= LONGEST) this.#timer = setTimeout(() => this.#expire(), milliseconds);
   }
 
   /** Aborted at the end of the time, or with the caller's signal. */

@@ -42,7 +42,7 @@ export class Forbidden extends ApiError {}
 /** Too many requests; `retryAfter` says when to try again. */
 export class TooFast extends ApiError {}
 
-/** The server cannot do it at present. */
+/** The server, or a proxy in front of it, cannot do it at present. */
 export class Unavailable extends ApiError {}
 
 /** No response came from the server's address. */
@@ -74,7 +74,9 @@ const BY_STATUS = {
   415: InvalidInput,
   422: InvalidInput,
   429: TooFast,
+  502: Unavailable,
   503: Unavailable,
+  504: Unavailable,
 };
 /** @type {Record<string, number>} the statuses of refusals over Socket.IO */
 const STATUS_OF = { not_found: 404, unauthenticated: 401, forbidden: 403, invalid_input: 422, revoked: 403 };

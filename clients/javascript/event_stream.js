@@ -1,6 +1,7 @@
 /** Watches an instance as an async iterator: stored events by REST first, then Socket.IO from the position reached. */
 
 import { ApiError, makeRefusalError } from "./errors.js";
+import { NO_POSITION } from "./log_position.js";
 import { isFinal } from "./task_state.js";
 
 /** @typedef {import("./client.js").Client} Client */
@@ -36,9 +37,9 @@ export async function* watchInstance(client, instanceId, options) {
   } else {
     position = yield* readStoredEvents(client, instanceId, task, since, signal);
     const { status, last_seq: last } = await client.get(task, { signal });
-    if (!follow && isFinal({ status }) && last <= position.seq) return;
+    if (!follow && isFinal({ status }) && position !== null && last <= position.seq) return;
   }
-  yield* readSocket(client, instanceId, position, options);
+  yield* readSocket(client, instanceId, position ?? NO_POSITION, options);
 }
 
 /**
@@ -54,14 +55,15 @@ async function findPosition(client, instanceId, since, signal) {
 /**
  * @param {Client} client @param {string} instanceId @param {string} task
  * @param {WatchOptions["since"]} since @param {AbortSignal | undefined} signal
- * @returns {AsyncGenerator<TaskEvent, Position, undefined>}
+ * @returns {AsyncGenerator<TaskEvent, Position | null, undefined>} null: events after `since` are missing
  */
 async function* readStoredEvents(client, instanceId, task, since, signal) {
   try {
     return yield* client.events(instanceId, since ?? 0, { task, signal });
   } catch (fault) {
+    if (!(fault instanceof ApiError) || fault.status !== 410) throw fault;
+    if (since !== undefined) return null;
     // The first events are not stored any more, and the caller did not name them.
-    if (since !== undefined || !(fault instanceof ApiError) || fault.code !== "too_old") throw fault;
     return yield* client.events(instanceId, fault.problem.min_seq, { task, signal });
   }
 }

@@ -1,7 +1,7 @@
 /** What hooks show: state that a watched task or instance changes, shared by the components that show it. */
 
 import { sleep } from "./deadline.js";
-import { ConnectionFailed, TooFast, Unavailable } from "./errors.js";
+import { ApiError, ConnectionFailed, TimedOut, TooFast } from "./errors.js";
 import { NO_POSITION } from "./log_position.js";
 import { applyEvent, taskOf } from "./task_state.js";
 
@@ -28,7 +28,7 @@ import { applyEvent, taskOf } from "./task_state.js";
  */
 /**
  * @typedef {object} InstanceParts
- * @property {ListedTask[]} tasks the latest first
+ * @property {ListedTask[]} tasks the latest thousand, the latest first
  * @property {TaskEvent[]} events those since the component was mounted, the latest thousand
  * @property {boolean} complete whether `tasks` are all tasks of the instance
  */
@@ -36,8 +36,11 @@ import { applyEvent, taskOf } from "./task_state.js";
 /** @typedef {Readonly<InstanceParts & Connection>} InstanceView */
 
 const MOST_EVENTS = 1000;
+const MOST_TASKS = 1000;
 /** Milliseconds before a server that could not be reached is asked again. */
 const PAUSE = 2000;
+/** Milliseconds in which a component that is rendered is mounted; on a server, none is. */
+const MOUNTED_WITHIN = 60_000;
 
 /** @type {WeakMap<Client, Map<string, Feed<any>>>} the feeds that components show */
 const shared = new WeakMap();
@@ -52,9 +55,15 @@ const shared = new WeakMap();
 export function shareFeed(client, name, make) {
   const feeds = shared.get(client) ?? new Map();
   shared.set(client, feeds);
-  const feed = feeds.get(name) ?? make();
+  const known = feeds.get(name);
+  if (known) return known;
+  const feed = make();
   feeds.set(name, feed);
+  feed.onStart = () => feeds.has(name) || feeds.set(name, feed);
   feed.onIdle = () => feeds.get(name) === feed && feeds.delete(name);
+  /** @type {any} */
+  const timer = setTimeout(() => feed.isShown || feed.onIdle(), MOUNTED_WITHIN);
+  timer.unref?.();
   return feed;
 }
 
@@ -65,22 +74,34 @@ export function shareFeed(client, name, make) {
 export class Feed {
   /** @type {State & Connection} */
   #state;
+  #first;
   /** @type {Set<() => void>} */
   #listeners = new Set();
   /** @type {AbortController | null} */
   #running = null;
   /** @type {any} */
   #timer;
-  /** @type {() => void} */
+  /** @type {() => void} called when the first component is mounted */
+  onStart = () => {};
+  /** @type {() => void} called when no component is mounted any more */
   onIdle = () => {};
 
   /** @param {State} state */
   constructor(state) {
     this.#state = { ...state, connection: "offline", error: null };
+    this.#first = this.#state;
+  }
+
+  /** Whether a component is mounted. */
+  get isShown() {
+    return this.#listeners.size > 0;
   }
 
   /** The present state: the same object until it changes. @returns {State & Connection} */
   read = () => this.#state;
+
+  /** The state before anything is read: what a server renders. @returns {State & Connection} */
+  readFirst = () => this.#first;
 
   /** @param {() => void} listener @returns {() => void} ends the subscription */
   subscribe = (listener) => {
@@ -89,7 +110,7 @@ export class Feed {
     return () => {
       this.#listeners.delete(listener);
       // A component that is mounted again at once, as in StrictMode, keeps the connection.
-      setTimeout(() => this.#listeners.size > 0 || this.#stop());
+      setTimeout(() => this.isShown || this.#stop());
     };
   };
 
@@ -111,6 +132,7 @@ export class Feed {
   }
 
   #start() {
+    this.onStart();
     const running = new AbortController();
     void this.#repeat(running.signal);
     return running;
@@ -131,7 +153,8 @@ export class Feed {
         if (signal.aborted) return;
         this.change(/** @type {any} */ ({ connection: "offline", error }));
         if (!isPassing(error)) return;
-        await sleep(PAUSE, signal).catch(() => {});
+        const pause = Math.max(PAUSE, (error.retryAfter ?? 0) * 1000);
+        await sleep(pause, signal).catch(() => {});
       }
     }
   }
@@ -157,7 +180,7 @@ export class TaskFeed extends Feed {
     const options = { task: this.#taskId, live: true, follow: true, signal, onState };
     for await (const item of this.#client.watch(instanceId, options)) {
       if (item.type === "reset") await this.#load(signal);
-      else if (item.type === "step_output") this.#write(item.step_id, item.written);
+      else if (item.type === "step_output") this.#receiveText(item);
       else this.#apply(item);
     }
   }
@@ -178,6 +201,14 @@ export class TaskFeed extends Feed {
     if (before === null) return;
     const { steps, ...task } = applyEvent({ ...before, steps: stepsBefore }, event);
     this.change({ task, steps });
+  }
+
+  /** @param {import("./wire.js").WrittenText} piece */
+  #receiveText({ step_id: stepId, attempt, written }) {
+    const step = this.read().steps.find((each) => each.step_id === stepId);
+    // Its last piece may arrive after the event with its output.
+    if (step && step.status !== "in_progress" && step.attempt >= attempt) return;
+    this.#write(stepId, written);
   }
 
   /** @param {string} stepId @param {string | null} text null: the step has ended, and its event has its output */
@@ -212,13 +243,15 @@ export class InstanceFeed extends Feed {
 
   /** @param {TaskEvent | LiveUpdate} event */
   #apply(event) {
-    const { tasks, events } = this.read();
+    const { tasks, events, complete } = this.read();
     if (event.seq !== undefined) this.change({ events: withLatest(events, event) });
     const place = tasks.findIndex(({ id }) => id === event.task_id);
     const before = tasks[place];
     if (before) return this.change({ tasks: tasks.with(place, applyEvent(before, event)) });
     const added = taskOf(event);
-    if (added) this.change({ tasks: [{ ...added, steps: [] }, ...tasks] });
+    if (!added) return;
+    const all = [{ ...added, steps: [] }, ...tasks];
+    this.change({ tasks: all.slice(0, MOST_TASKS), complete: complete && all.length <= MOST_TASKS });
   }
 }
 
@@ -229,5 +262,6 @@ function withLatest(events, event) {
 
 /** @param {unknown} error @returns {boolean} whether the same request may succeed later */
 function isPassing(error) {
-  return error instanceof ConnectionFailed || error instanceof Unavailable || error instanceof TooFast;
+  if (error instanceof ApiError) return error.status >= 500 || error instanceof TooFast;
+  return error instanceof ConnectionFailed || error instanceof TimedOut;
 }

@@ -70,8 +70,9 @@ export class HttpConnection {
     if (fault.status === 401) return typeof this.#token === "function" && tries === 1 ? 0 : null;
     // A request over a rate was not performed.
     const isSafe = repeatable || fault.code === "rate_limited";
-    const pause = (fault.retryAfter ?? Infinity) * 1000;
-    return isSafe && pause <= this.#timeout ? pause : null;
+    if (!isSafe || fault.retryAfter === null) return null;
+    const pause = fault.retryAfter * 1000;
+    return pause <= this.#timeout ? pause : null;
   }
 
   /** @param {string} method @param {string} path @param {RequestOptions} options */
@@ -105,7 +106,7 @@ export class HttpConnection {
 
   /** @returns {Promise<string | undefined>} the token to show; a function is asked again after a refusal */
   async #present() {
-    if (typeof this.#token !== "function") return this.#token;
+    if (typeof this.#token !== "function") return this.#token?.trim();
     const ask = this.#token;
     this.#shown ??= Promise.resolve().then(() => ask());
     try {

@@ -40,5 +40,5 @@ export function useInstance(client, instanceId) {
  */
 function useFeed(client, name, make) {
   const feed = useMemo(() => shareFeed(client, name, make), [client, name]);
-  return useSyncExternalStore(feed.subscribe, feed.read, feed.read);
+  return useSyncExternalStore(feed.subscribe, feed.read, feed.readFirst);
 }

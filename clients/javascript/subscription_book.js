@@ -1,6 +1,6 @@
 /** Keeps a client's subscriptions: subscribes, subscribes again over gaps, and applies events in order. */
 
-import { EARLIEST, jitter } from "./connection_keeper.js";
+import { EARLIEST, jitter, PASSING } from "./connection_keeper.js";
 import { StepTexts } from "./log_position.js";
 
 /** @typedef {import("./log_position.js").LogPosition} LogPosition */
@@ -18,9 +18,6 @@ import { StepTexts } from "./log_position.js";
  * @property {any} timer
  * @property {boolean} confirmed a server of section 1 confirmed it with `subscribed`
  */
-
-/** Refusals that may pass by themselves. */
-const RETRYABLE = new Set(["unavailable", "busy", "error"]);
 
 /** The subscriptions of one client, to instances and to the text of tasks. */
 export class SubscriptionBook {
@@ -174,7 +171,7 @@ export class SubscriptionBook {
   /** @param {Subscription} subscription @param {Partial<Refusal>} error */
   #refused(subscription, error) {
     // An `error` event comes with every refusal; `handleError` receives that one.
-    if (error.retry_after_ms !== undefined || RETRYABLE.has(error.code ?? "")) {
+    if (error.retry_after_ms !== undefined || PASSING.has(error.code ?? "")) {
       // Not before the time that the server names, and not all clients at that moment.
       this.#subscribeLater(subscription, (error.retry_after_ms ?? this.#times.retryAtMost) / EARLIEST);
     } else {

@@ -80,7 +80,8 @@ export class TaskWebSocketClient {
 
   /**
    * Connect, and keep connecting after every loss until `disconnect`.
-   * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
+   * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client for good, and by
+   *   `disconnect`
    */
   connect() {
     /** @param {string} name @returns {[string, (payload: any) => void]} */

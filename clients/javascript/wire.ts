@@ -260,7 +260,7 @@ export interface Refusal {
   message: string;
   field?: string;
   retry_after_ms?: number;
-  data?: { code?: string; field?: string };
+  data?: { code?: string; field?: string; retry_after_ms?: number };
 }
 
 /** An error response: problem details (RFC 9457). */

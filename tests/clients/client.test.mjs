@@ -87,7 +87,10 @@ for (const [status, kind] of [
   [409, Conflict],
   [410, ApiError],
   [422, InvalidInput],
+  [500, ApiError],
+  [502, Unavailable],
   [503, Unavailable],
+  [504, Unavailable],
 ]) {
   test(`the status ${status} is the error ${kind.name}`, async () => {
     const errors = [{ field: "kind", message: "unknown" }];
@@ -143,6 +146,33 @@ test("lists are read page by page, and no further than asked", async () => {
   assert.deepEqual(ids, ["a", "b", "c"]);
   const urls = requests.map(({ url }) => url);
   assert.deepEqual(urls, [0, 1].map((at) => `/instances/demo/tasks?status=FAILED&since=1970-01-01T00%3A00%3A00.000Z${["", "&cursor=c+1"][at]}`));
+});
+
+test("no page is asked for that the limit does not need", async () => {
+  for (const [limit, count] of [[0, 0], [1, 1], [2, 1], [3, 2], [4, 2]]) {
+    const page = () => [200, { items: [{ id: "a" }, { id: "b" }], next_cursor: "c" }];
+    const { client, requests } = clientWith([page(), page(), page()]);
+    let seen = 0;
+    for await (const _ of client.tasks("demo", { limit })) seen++;
+    assert.deepEqual([seen, requests.length], [limit, count]);
+  }
+});
+
+test("an address that is no URL of a server is an error at once", () => {
+  for (const url of ["localhost:8000", "server", "", "null", "ws://server", "file:///server"]) {
+    assert.throws(() => new Client(url), TypeError, url);
+  }
+  for (const url of ["http://server/", "https://server", "http://[::1]:8000/below/?x=1#y"]) {
+    assert.equal(new Client(url).url, url.replace(/\/*(\?.*)?$/, ""));
+  }
+});
+
+test("without a time limit, a refusal that names no time is not repeated", async () => {
+  for (const status of [429, 503]) {
+    const { client, requests } = clientWith([[status, { code: "rate_limited" }]], { timeout: Infinity });
+    await assert.rejects(client.get("t1"), ApiError);
+    assert.equal(requests.length, 1);
+  }
 });
 
 test("the log is read up to its head", async () => {

@@ -13,9 +13,10 @@ for (const [name, value] of Object.entries({ window, document, navigator, IS_REA
 after(() => window.happyDOM.close());
 
 const { act, createElement: h, StrictMode } = await import("react");
-const { createRoot } = await import("react-dom/client");
+const { createRoot, hydrateRoot } = await import("react-dom/client");
 const { renderToString } = await import("react-dom/server");
 const { useInstance, useTask } = await import("../../clients/javascript/react.js");
+const { shareFeed } = await import("../../clients/javascript/feeds.js");
 const { makeServer, page, step, task } = await import("./fake_server.mjs");
 const { event, live, replay, until } = await import("./fake_socket.mjs");
 
@@ -118,6 +119,78 @@ test("an instance is shown from its snapshot on, with tasks that come later", as
   socket.say("task_update", event(3, { task_id: "u", data: { status: "SUBMITTED", kind: "k", progress: 0 } }));
   socket.say("task_update", event(4, { data: { status: "COMPLETED", progress: 100 } }));
   await shows("u SUBMITTED 0, t COMPLETED 100 2 true live");
+});
+
+test("text that arrives after the end of its step is not shown", async (context) => {
+  const { client, subscribed } = makeServer(ANSWERS);
+  const { shows } = await render(context, h(TaskView, { client, id: "t" }));
+  const socket = await subscribed();
+  socket.sent.at(-1).answer(replay(2));
+  const say = (attempt, text) => socket.say("step_output", { task_id: "t", step_id: "s", attempt, offset: 0, text });
+  socket.say("execution_step", step(3));
+  socket.say("execution_step", step(4, { status: "failed" }));
+  say(1, "late");
+  await shows("IN_PROGRESS [s failed] 4 live");
+  say(2, "again");
+  await shows("IN_PROGRESS [s failed again] 4 live");
+});
+
+test("an instance's list keeps the latest thousand tasks", async (context) => {
+  function Count({ client }) {
+    const { tasks, complete } = useInstance(client, "i");
+    return `${tasks.length} ${tasks[0]?.id} ${complete}`;
+  }
+  const { client, subscribed } = makeServer(ANSWERS);
+  const { shows } = await render(context, h(Count, { client }));
+  const socket = await subscribed();
+  socket.sent[0].answer({ ...live(2), mode: "snapshot", snapshot: { instance_id: "i", tasks: [], complete: true } });
+  const submit = (seq) => socket.say("task_update", event(seq, { task_id: `t${seq}`, data: { status: "SUBMITTED", kind: "k" } }));
+  for (let seq = 3; seq <= 1002; seq++) submit(seq);
+  await shows("1000 t1002 true");
+  submit(1003);
+  await shows("1000 t1003 false");
+});
+
+test("a server or a proxy that fails is asked again", async (context) => {
+  const failures = [{ status: 502 }, { status: 500, code: "error" }, { status: 504 }];
+  for (const failure of failures) {
+    const { client, answers, subscribed } = makeServer({ ...ANSWERS, "/tasks/t": failure });
+    const { shows } = await render(context, h(TaskView, { client, id: "t" }));
+    await shows(failure.code ? "ApiError: error" : "Unavailable: error");
+    answers["/tasks/t"] = task();
+    await subscribed();
+    await shows("IN_PROGRESS [] 2 catching_up");
+  }
+});
+
+test("what is rendered and never mounted is forgotten", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const { client } = makeServer();
+  renderToString(h(TaskView, { client, id: "t" }));
+  const isKnown = (name) => {
+    let known = true;
+    shareFeed(client, name, () => ((known = false), { isShown: false }));
+    return known;
+  };
+  assert.equal(isKnown("task t"), true);
+  context.mock.timers.tick(60_000);
+  assert.equal(isKnown("task t"), false);
+});
+
+test("a page from a server is taken over as it is, also where the state is known already", async (context) => {
+  const { client, subscribed } = makeServer(ANSWERS);
+  const { shows } = await render(context, h(TaskView, { client, id: "t" }));
+  await subscribed();
+  await shows("IN_PROGRESS [] 2 catching_up");
+  const container = document.createElement("div");
+  container.innerHTML = renderToString(h(TaskView, { client: makeServer().client, id: "t" }));
+  const faults = [];
+  let root;
+  await act(async () => {
+    root = hydrateRoot(container, h(TaskView, { client, id: "t" }), { onRecoverableError: (fault) => faults.push(fault) });
+  });
+  context.after(() => act(async () => root.unmount()));
+  assert.deepEqual([faults, container.textContent], [[], "IN_PROGRESS [] 2 catching_up"]);
 });
 
 test("on a server, a page shows the state before anything is read", () => {

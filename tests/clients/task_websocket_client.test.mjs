@@ -210,21 +210,3 @@ test("a handler's fault loses no event and is reported", async (context) => {
   assert.deepEqual(calls, [["update", 5], ["update", 6]]);
   assert.throws(thrown[0], /clumsy/);
 });
-
-test("a refusal of the connection is reported and not tried again", async (context) => {
-  let socket;
-  const client = new TaskWebSocketClient("http://server", {
-    io: () => {
-      socket = new FakeSocket();
-      socket.connect = () => {
-        socket.active = false;
-        socket.say("connect_error", new Error("your token has expired"));
-      };
-      return socket;
-    },
-  });
-  const errors = [];
-  client.handleError = ({ message }) => errors.push(message);
-  await assert.rejects(client.connect(), /token has expired/);
-  assert.deepEqual(errors, ["your token has expired"]);
-});

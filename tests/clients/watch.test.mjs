@@ -83,6 +83,38 @@ test("the events of a task whose first ones are deleted begin with the oldest st
   assert.equal(value.seq, 2);
 });
 
+test("a caller's position that the log cannot continue gets a reset, also where the task is final", async () => {
+  const positions = [3, { epoch: "old", seq: 900 }];
+  for (const [status, code] of [["IN_PROGRESS", "too_old"], ["COMPLETED", "epoch"], ["FAILED", "too_old"]]) {
+    for (const since of positions) {
+      const gone = { status: 410, code, min_seq: 40 };
+      const { client, answers, subscribed } = makeServer({ "/instances/i/events": gone, "/tasks/t": task({ status }) });
+      const watched = client.watch("i", { task: "t", since });
+      const first = watched.next();
+      const socket = await subscribed();
+      assert.deepEqual(socket.sent[0].payload.since, { epoch: "", seq: 0 });
+      const snapshot = { instance_id: "i", epoch: "b", head: 40, tasks: [] };
+      socket.sent[0].answer({ ...live(40), epoch: "b", mode: "snapshot", snapshot });
+      assert.equal((await first).value.type, "reset");
+      answers["/tasks/t"] = task({ status: "COMPLETED" });
+      assert.equal((await watched.next()).done, true);
+    }
+  }
+});
+
+test("wait goes on over a log that has lost its beginning", async () => {
+  const gone = { status: 410, code: "too_old", min_seq: 40 };
+  const { client, answers, sockets, subscribed } = makeServer({ "/instances/i/events": gone, "/tasks/t": task() });
+  const waiting = client.wait("t");
+  const socket = await subscribed();
+  const snapshot = { instance_id: "i", epoch: "a", head: 40, tasks: [] };
+  socket.sent[0].answer({ ...live(40), mode: "snapshot", snapshot });
+  answers["/tasks/t"] = task({ status: "COMPLETED", result: 42 });
+  socket.say("task_update", ended(41));
+  assert.equal((await waiting).result, 42);
+  assert.equal(sockets.length, 1);
+});
+
 test("live updates and text come where they are asked for", async () => {
   const { client, subscribed } = makeServer({ "/instances/i/events": page([], 4), "/tasks/t": task() });
   const watched = client.watch("i", { task: "t", live: true });
@@ -165,6 +197,18 @@ test("wait returns the task when it is final", async () => {
   socket.sent[0].answer(replay(4));
   socket.say("task_update", ended(5));
   assert.equal((await waiting).result, 42);
+});
+
+test("a time limit without an end is none", async () => {
+  for (const timeout of [Infinity, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+    const { client, answers, subscribed } = makeServer({ "/instances/i/events": page([], 4), "/tasks/t": task() }, { timeout });
+    const waiting = client.wait("t", { timeout });
+    const socket = await subscribed();
+    answers["/tasks/t"] = task({ status: "COMPLETED", result: 42 });
+    socket.sent[0].answer(replay(4));
+    socket.say("task_update", ended(5));
+    assert.equal((await waiting).result, 42);
+  }
 });
 
 test("wait gives up after the time that it was given", async () => {

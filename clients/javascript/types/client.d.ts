@@ -85,7 +85,7 @@ export type TaskFilters = {
 export declare class Client {
     #private;
     /**
-     * @param {string} [url] the server; the page's own in a browser, else this machine's
+     * @param {string} [url] the server, with the path that it is served below; the page's own in a browser, else this machine's
      * @param {ClientOptions} [options]
      */
     constructor(url?: string, options?: ClientOptions);

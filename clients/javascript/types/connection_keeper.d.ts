@@ -1,6 +1,8 @@
 /** Keeps a client connected by socket.io-client: shows tokens, and reconnects where the library does not. */
 /** A pause is this much shorter or longer than it should be. */
 export declare const EARLIEST = 0.75;
+/** Refusals that may pass by themselves. */
+export declare const PASSING: Set<string>;
 /**
  * A time near this one, so that clients that began together do not act together.
  * @param {number} milliseconds
@@ -45,7 +47,8 @@ export declare class ConnectionKeeper {
     /**
      * Connect, and keep connecting after every loss until `close`.
      * @param {Record<string, (payload: any) => void>} handlers called with the messages of these names
-     * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
+     * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client for good, and by
+     *   `close`
      */
     open(handlers: Record<string, (payload: any) => void>): Promise<void>;
     /** Close the connection permanently. */

@@ -7,7 +7,7 @@ export declare class Deadline {
     #private;
     /** Whether the time is over. */
     isLate: boolean;
-    /** @param {number | undefined} milliseconds undefined: no limit @param {AbortSignal | undefined} caller */
+    /** @param {number | undefined} milliseconds undefined, or more than 24 days: no limit @param {AbortSignal | undefined} caller */
     constructor(milliseconds: number | undefined, caller: AbortSignal | undefined);
     /** Aborted at the end of the time, or with the caller's signal. */
     get signal(): AbortSignal;

@@ -40,7 +40,7 @@ export declare class Forbidden extends ApiError {
 /** Too many requests; `retryAfter` says when to try again. */
 export declare class TooFast extends ApiError {
 }
-/** The server cannot do it at present. */
+/** The server, or a proxy in front of it, cannot do it at present. */
 export declare class Unavailable extends ApiError {
 }
 /** No response came from the server's address. */

@@ -37,7 +37,7 @@ export type TaskParts = {
 };
 export type InstanceParts = {
     /**
-     * the latest first
+     * the latest thousand, the latest first
      */
     tasks: ListedTask[];
     /**
@@ -65,12 +65,18 @@ export declare function shareFeed<State>(client: Client, name: string, make: () 
  */
 export declare class Feed<State> {
     #private;
-    /** @type {() => void} */
+    /** @type {() => void} called when the first component is mounted */
+    onStart: () => void;
+    /** @type {() => void} called when no component is mounted any more */
     onIdle: () => void;
     /** @param {State} state */
     constructor(state: State);
+    /** Whether a component is mounted. */
+    get isShown(): boolean;
     /** The present state: the same object until it changes. @returns {State & Connection} */
     read: () => State & Connection;
+    /** The state before anything is read: what a server renders. @returns {State & Connection} */
+    readFirst: () => State & Connection;
     /** @param {() => void} listener @returns {() => void} ends the subscription */
     subscribe: (listener: () => void) => () => void;
     /**

@@ -22,6 +22,21 @@ export type Subscription = {
      */
     confirmed: boolean;
 };
+/** @typedef {import("./log_position.js").LogPosition} LogPosition */
+/** @typedef {import("./log_position.js").Since} Since */
+/** @typedef {import("./log_position.js").Decision} Decision */
+/** @typedef {import("./wire.js").Answer} Answer */
+/** @typedef {import("./wire.js").Refusal} Refusal */
+/** @typedef {import("./wire.js").StepOutput} StepOutput */
+/**
+ * @typedef {object} Subscription
+ * @property {string} instanceId
+ * @property {LogPosition} position
+ * @property {number} request the number of the request that awaits its answer
+ * @property {number} pause milliseconds
+ * @property {any} timer
+ * @property {boolean} confirmed a server of section 1 confirmed it with `subscribed`
+ */
 /** The subscriptions of one client, to instances and to the text of tasks. */
 export declare class SubscriptionBook {
     #private;

@@ -62,7 +62,8 @@ export declare class TaskWebSocketClient {
     constructor(url?: string, { io, token, auth, socket, times }?: SocketOptions);
     /**
      * Connect, and keep connecting after every loss until `disconnect`.
-     * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
+     * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client for good, and by
+     *   `disconnect`
      */
     connect(): Promise<void>;
     /**

@@ -228,6 +228,7 @@ export interface Refusal {
     data?: {
         code?: string;
         field?: string;
+        retry_after_ms?: number;
     };
 }
 /** An error response: problem details (RFC 9457). */
