@@ -6,10 +6,13 @@ An sdist holds the libraries, so a wheel that is built from one needs no npm. An
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
-from browser_libraries import VENDOR, find_requirements, install, is_installed
+from browser_libraries import ROOT, VENDOR, find_requirements, install, is_installed
+from reproducible import find_time, normalize_sdist
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,
@@ -45,14 +48,20 @@ def get_requires_for_build_sdist(config_settings: Options = None) -> list[str]:
 def build_wheel(directory: str, config_settings: Options = None, metadata_directory: str | None = None) -> str:
     """Build a wheel with the libraries of the pages."""
     _install_libraries()
+    # setuptools would take files from an earlier build that are not in the tree any more.
+    for earlier in ROOT.glob("build/lib*"):
+        shutil.rmtree(earlier)
     name: str = build_meta.build_wheel(directory, config_settings, metadata_directory)
     return name
 
 
 def build_sdist(directory: str, config_settings: Options = None) -> str:
-    """Build an sdist with the libraries of the pages."""
+    """Build an sdist with the libraries of the pages; with SOURCE_DATE_EPOCH, the same files give the same bytes."""
     _install_libraries()
+    seconds = find_time()
     name: str = build_meta.build_sdist(directory, config_settings)
+    if seconds is not None:
+        normalize_sdist(Path(directory, name), seconds)
     return name
 
 
