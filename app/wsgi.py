@@ -144,4 +144,7 @@ def _read_setting(name: str, default: str) -> str:
 
 
 if __name__ == "__main__":
+    from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+    accept_interrupt()
     sys.exit(main())

@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+if __name__ == "__main__":
+    accept_interrupt()
+
+# isort: split
+
 import signal
 import sys
 from collections.abc import Sequence
@@ -43,6 +50,9 @@ def main(arguments: Sequence[str]) -> None:
         options.remove(STANDBY)
         arguments = [name, *options]
         wait_for_start()
+    if name == "beat":
+        # Celery imports it after it has installed a signal handler that needs it whole.
+        import swallowtail.workers.beat_scheduler  # noqa: F401 - for what it does
     # Celery executes `sys.argv` with this Python when SIGHUP restarts a worker.
     sys.argv = ["-P", "-m", "swallowtail.workers.program", *arguments]
     line = ["--quiet", "-A", APPLICATION, name, *COMMANDS.get(name, ()), *options]

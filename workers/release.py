@@ -6,6 +6,13 @@ cards and makes sure that the demo instance exists.
 
 from __future__ import annotations
 
+from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+if __name__ == "__main__":
+    accept_interrupt()
+
+# isort: split
+
 import sys
 from contextlib import suppress
 

@@ -6,6 +6,16 @@ worker runs `python -m swallowtail.workers.sweeper_process` and restarts it when
 
 from __future__ import annotations
 
+import signal
+
+from swallowtail.app.core.process.early_interrupt import accept_interrupt, blocked_interrupt
+
+if __name__ == "__main__":
+    # Ctrl-C reaches every process of the terminal; the worker decides when this one ends.
+    accept_interrupt(signal.SIG_IGN)
+
+# isort: split
+
 # Before any module that defines metrics: this process serves those of the worker.
 import swallowtail.workers.metrics  # noqa: F401 - for what it does
 
@@ -13,7 +23,6 @@ import swallowtail.workers.metrics  # noqa: F401 - for what it does
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -108,7 +117,8 @@ class SweeperStep(bootsteps.StartStopStep):
         descriptor = shared_memory().descriptor
         module = "swallowtail.workers.sweeper_process"
         command = python_command(module, str(os.getpid()), str(descriptor), *agents())
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
+        with blocked_interrupt():
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
 
 
 def register_worker() -> None:
@@ -140,8 +150,6 @@ def main() -> None:
     # The worker passes its id: it may be gone before this process can ask for its parent.
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
     stopping = threading.Event()
-    # Ctrl-C reaches every process of the terminal; the worker decides when this one ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics_server.serve(runtime, settings.worker_metrics_port)
     _work(runtime, parent, stopping)

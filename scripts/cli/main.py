@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 from typing import Annotated
+
+if os.path.basename(sys.argv[0]) == "swallowtail" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # During the imports, Ctrl-C ends the command without a traceback; `main` undoes it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# isort: split
 
 import typer
 
@@ -117,6 +125,8 @@ def _write_errors_as_logs() -> None:
 
 def main() -> None:
     """Run the command with the arguments of this process."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal cannot show must not end the command.
         sys.stdout.reconfigure(errors="replace")

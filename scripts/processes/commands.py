@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from swallowtail.app.core.process.early_interrupt import blocked_interrupt
 from swallowtail.app.core.process.python_command import python_command
 from swallowtail.scripts.processes.command_lines import DEV, UP, command_line
 
@@ -88,4 +89,5 @@ def execute(command: list[str]) -> None:
     if find_spec("celery") is None:
         raise ModuleNotFoundError("celery")
     sys.stdout.flush()
-    os.execv(command[0], command)
+    with blocked_interrupt():
+        os.execv(command[0], command)

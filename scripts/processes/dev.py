@@ -7,6 +7,13 @@ worker goes on with the agents that it has.
 
 from __future__ import annotations
 
+from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+if __name__ == "__main__":
+    accept_interrupt()
+
+# isort: split
+
 import asyncio
 import os
 import shlex

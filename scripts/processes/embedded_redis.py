@@ -8,6 +8,13 @@ It stores nothing on disk: the sweeper finds in the database what a restart lose
 
 from __future__ import annotations
 
+from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+if __name__ == "__main__":
+    accept_interrupt()
+
+# isort: split
+
 import os
 import secrets
 import shutil

@@ -5,6 +5,13 @@ The settings, `.env`, `var` and the agents are those of the current folder.
 
 from __future__ import annotations
 
+from swallowtail.app.core.process.early_interrupt import accept_interrupt
+
+if __name__ == "__main__":
+    accept_interrupt()
+
+# isort: split
+
 import asyncio
 import sys
 from collections.abc import Sequence

@@ -169,7 +169,7 @@ ARROWS = {
         "core.states workers.celery_app workers.isolation workers.metrics workers.registry workers.run "
         "workers.runtime"
     ),
-    "workers.program": "core.process workers.celery_app",
+    "workers.program": "core.process workers.beat_scheduler workers.celery_app",
     "scripts.audit_report": "",
     "scripts.banner": "core.config core.process extras",
     "scripts.cli.output": "core.states",
