@@ -26,6 +26,8 @@ from tests.harness.caches.authorities import read_authorities_once
 from tests.harness.caches.routes import compile_routes_once
 from tests.harness.deployment import Deployment, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
+from tests.harness.run.file_order import put_the_long_first
+from tests.harness.run.shared_deployment import close_shared, end_if_unused, note_last_use, open_shared
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 from tests.harness.system.distributions import built_wheel, distributions, installed_base, installed_server
 
@@ -105,24 +107,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [problem for item in items if (problem := _give_tier(item))]
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
-    _put_the_long_first(items)
+    put_the_long_first(items)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what was collected, which stays to the end, out of every later look for garbage."""
+    note_last_use(session.items)
     gc.collect()
     gc.freeze()
-
-
-def _put_the_long_first(items: list[pytest.Item]) -> None:
-    """Order files by what they start: one that takes a minute must not be begun by one process when the others end."""
-    order = [{"journey", "browser", "chaos"}, {"service"}, {"unit"}]
-    rank: dict[Path, int] = {}
-    for item in items:
-        marks = {mark.name for mark in item.iter_markers()}
-        own = next(place for place, tiers in enumerate(order) if tiers & marks)
-        rank[item.path] = min(own, rank.get(item.path, own))
-    items.sort(key=lambda item: rank[item.path])
 
 
 def _give_tier(item: pytest.Item) -> str | None:
@@ -167,12 +159,14 @@ def pytest_runtest_makereport(
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Announce a new test to the programs that run."""
+    end_if_unused(item)
     for program in running():
         program.begin_test()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what a broken fixture may have left."""
+    """End the shared deployment, and what a broken fixture may have left."""
+    close_shared()
     kill_all()
     remove_templates()
 
@@ -262,19 +256,13 @@ def deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
     return new_deployment()
 
 
-@pytest.fixture(scope="session")
-def shared_deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
+@pytest.fixture
+def shared_deployment(redis_binary: RedisBinary) -> Deployment:
     """One deployment with two web processes and a worker for the whole run: for tests that break nothing.
 
     Use an instance of your own (`shared_deployment.new_instance()`).
     """
-    with Deployment(redis_binary=redis_binary) as deployment:
-        deployment.start_worker(concurrency=2, wait=False)
-        deployment.start_web(wait=False)
-        deployment.start_web(wait=False)
-        for program in (*deployment.webs, *deployment.workers):
-            program.wait_ready()
-        yield deployment
+    return open_shared(redis_binary)
 
 
 @pytest.fixture(scope="module")

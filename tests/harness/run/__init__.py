@@ -1,0 +1,1 @@
+"""What holds for a whole run of the tests."""
