@@ -9,7 +9,9 @@ from typing import Any, Literal, overload
 from .callers.blocking import Caller, Stream
 from .rest import calls, flows
 from .rest.results import Agent, Event, LiveUpdate, Reset, Step, Submission, Task
-from .stream.log_stream import Position, Subject, deliver_log, wait_for_task
+from .stream.log_stream import Position, Subject, deliver_log
+from .stream.outage import ReportConnection
+from .stream.task_end import wait_for_task
 
 
 class Client(Caller):
@@ -104,22 +106,41 @@ class Client(Caller):
 
     @overload
     def watch(
-        self, instance: str, *, task: str | None = None, since: Position | None = None, live: Literal[False] = False
+        self,
+        instance: str,
+        *,
+        task: str | None = None,
+        since: Position | None = None,
+        live: Literal[False] = False,
+        on_connection: ReportConnection | None = None,
     ) -> Stream[Event | Reset]: ...
 
     @overload
     def watch(
-        self, instance: str, *, task: str | None = None, since: Position | None = None, live: bool
+        self,
+        instance: str,
+        *,
+        task: str | None = None,
+        since: Position | None = None,
+        live: bool,
+        on_connection: ReportConnection | None = None,
     ) -> Stream[Event | LiveUpdate | Reset]: ...
 
     def watch(
-        self, instance: str, *, task: str | None = None, since: Position | None = None, live: bool = False
+        self,
+        instance: str,
+        *,
+        task: str | None = None,
+        since: Position | None = None,
+        live: bool = False,
+        on_connection: ReportConnection | None = None,
     ) -> Stream[Any]:
         """Return the events of an instance as they happen, each once and in order, until the stream is closed.
 
         It begins now, or after `since`; with `task`, at the beginning of that task, and ends when the task ends. A lost
-        connection, a restart of the server or an outage of Redis does not end it. `Reset` comes in place of events that
-        are not stored any more. `live` adds progress and text of running steps.
+        connection, a restart of the server or an outage of Redis does not end it: `on_connection` is called with the
+        reason when the server is away, and with None when it is back. `Reset` comes in place of events that are not
+        stored any more. `live` adds progress and text of running steps.
         """
-        subject = Subject(instance, task, live)
+        subject = Subject(instance, task, live, on_connection=on_connection)
         return self._stream(deliver_log(self._session, subject, since)).begin()

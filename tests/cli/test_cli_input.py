@@ -73,7 +73,7 @@ def test_options_are_converted_by_the_schema(cli: CommandLine) -> None:
         (b'{"brief": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "nested"),
         (b'{"brief": "a", "rounds": ' + b"9" * 5_000 + b"}", "too long"),
         (b'{"brief": "a", "rounds": 1e999}', "not finite numbers"),
-        (b'{"brief": "a\\u0000"}', "input.brief: control characters"),
+        (b'{"brief": "a\\u0000"}', "--input: brief: control characters"),
         (b'{"brief": "\xff"}', "is not UTF-8 text"),
         (b'{"brief": "' + b"a" * 300_000 + b'"}', "is larger than 262144 bytes"),
     ],
@@ -136,3 +136,27 @@ def test_the_sample_is_the_first_example_of_the_agent_and_options_take_precedenc
     assert "enqueue writer --instance demo --sample\n" in cli.run("agents", "writer").stdout
     both = cli.run(*WRITE, "--sample", "--input", "brief.md")
     assert (both.exit_code, "--sample: cannot be used together with --input" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("enqueue ecko -i demo", 2, "KIND: there is no agent of kind 'ecko' (known: echo, writer); did you mean echo?"),
+        ("agents writter", 6, "KIND: there is no agent of kind 'writter' (known: echo, writer); did you mean writer?"),
+        ("enqueue echo -i demo -s mesage=a", 2, "--set mesage: there is no such field (known: "),
+        ("schedule add A echo -i demo --every 1h -s mesage=a", 2, "--set mesage: there is no such field (known: "),
+        ("schedule add A ecko -i demo --every 1h", 2, "KIND: there is no agent of kind 'ecko' (known: echo, writer)"),
+        ("schedule add A echo -i demo -s message=a", 2, "exactly one of --cron, --every and --at is required"),
+        ("enqueue writer -i demo -s brief=a -s rounds=many", 2, "--set rounds: "),
+        ("enqueue writer -i demo --input wrong.json", 2, "--input: brif: there is no such field (known: brief"),
+        ("enqueue writer -i demo --input wrong.json -s rounds=2 -s brif=b", 2, "--set brif: there is no such field"),
+    ],
+)
+def test_a_wrong_name_is_reported_as_it_was_typed_with_those_that_exist(
+    cli: CommandLine, tmp_path: Path, arguments: str, code: int, message: str
+) -> None:
+    (tmp_path / "wrong.json").write_text('{"brief": "a", "brif": "b"}', encoding="utf-8")
+    result = cli.run(*arguments.split())
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(f"swallowtail: {message}")
+    assert result.stderr.count("\n") == 1

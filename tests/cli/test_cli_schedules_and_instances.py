@@ -71,7 +71,7 @@ def test_the_id_of_a_schedule_with_a_long_name_is_printed_whole(cli: CommandLine
         (["--at", "2000-01-01T00:00:00Z"], 2, "--at must be in the future"),
         (["--every", "5m", "--catch-up", "some"], 2, "--catch-up: must be 'skip', 'latest' or 'all'"),
         (["--every", "5m", "--overlap", "some"], 2, "--overlap: must be 'allow' or 'skip'"),
-        (["--every", "5m", "--set", "times=x"], 2, "input.times"),
+        (["--every", "5m", "--set", "times=x"], 2, "--set times: "),
         (["--every", "5m", "--instance", "nobody"], 6, "there is no such instance"),
     ],
 )

@@ -59,11 +59,11 @@ def test_an_unknown_status_names_the_option_and_the_known_ones(cli: CommandLine)
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["echo", "-i", "demo"], 2, "input.message: this field is required"),
-        (["echo", "-i", "demo", "-s", "message="], 2, "input.message"),
-        (["echo", "-i", "demo", "-s", "message=a", "-s", "other=1"], 2, "input.other: there is no such field"),
-        (["echo", "-i", "demo", "-s", "message=a", "-s", "times=many"], 2, "input.times"),
-        (["echo", "-i", "demo", "-s", "message=a\x07"], 2, "input.message: control characters"),
+        (["echo", "-i", "demo"], 2, "--set message: this field is required"),
+        (["echo", "-i", "demo", "-s", "message="], 2, "--set message: "),
+        (["echo", "-i", "demo", "-s", "message=a", "-s", "other=1"], 2, "--set other: there is no such field"),
+        (["echo", "-i", "demo", "-s", "message=a", "-s", "times=many"], 2, "--set times: "),
+        (["echo", "-i", "demo", "-s", "message=a\x07"], 2, "--set message: control characters"),
         (["echo", "-i", "demo", "-s", "message"], 2, "--set: must be key=value"),
         (["echo", "-i", "demo", "-s", "=a"], 2, "--set: must be key=value"),
         (["echo", "-i", "demo", "-s", "a..b=a"], 2, "--set: must be key=value"),
@@ -179,7 +179,10 @@ def test_an_unknown_id_ends_with_6_and_an_invalid_one_with_2(cli: CommandLine) -
     for command in ("show", "cancel", "retry"):
         assert cli.run(command, ANONYMOUS).exit_code == 6
         refused = cli.run(command, "7")
-        assert (refused.exit_code, refused.stderr) == (2, "swallowtail: TASK must be a UUID\n")
+        assert (refused.exit_code, refused.stderr) == (
+            2,
+            "swallowtail: TASK must be a UUID; `swallowtail list INSTANCE` lists tasks\n",
+        )
     assert cli.run("watch", "nobody").exit_code == 6
     assert cli.run("watch", "demo", "--task", ANONYMOUS).exit_code == 6
     assert cli.run("watch", "demo", "--since", "-1").exit_code == 2

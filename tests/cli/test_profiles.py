@@ -83,9 +83,9 @@ def test_without_a_server_it_prints_what_to_do(open_cli: CommandLine, monkeypatc
     assert (own.exit_code, named.exit_code) == (8, 8)
     assert own.stderr.startswith(f"swallowtail: no answer from http://127.0.0.1:{port}: ")
     assert own.stderr.endswith(
-        "; start it with `swallowtail up`, or name another server with --url or `swallowtail login URL`\n"
+        "; start a server with `swallowtail up`, or name another one with --url or `swallowtail login URL`\n"
     )
-    assert named.stderr.endswith("(--url); name another one with --url\n")
+    assert named.stderr.endswith("; check --url\n")
 
 
 def test_a_command_on_the_database_prints_what_to_do_without_one_and_creates_nothing(

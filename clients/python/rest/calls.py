@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from .results import Agent, Json, Step, Submission, Task, read_items
+from .results import Agent, EventPage, Json, Reset, Step, Submission, Task, read_items
 
 T = TypeVar("T")
 
@@ -104,6 +104,27 @@ def request_json(
     return Call(method.upper(), path, lambda raw, _: raw, _sent(params or {}), json, headers or {})
 
 
+def read_instance(instance: str) -> Call[tuple[str, int]]:
+    """Read where the log of an instance is: its epoch, and the number of the latest event."""
+    return Call("GET", instance_path(instance), lambda raw, _: (raw["epoch"], raw["seq"]))
+
+
+def read_events(instance: str, position: Mapping[str, Any]) -> Call[EventPage]:
+    """Read the events of an instance after a position: `since`, `epoch` and `task_id`."""
+    return Call("GET", f"{instance_path(instance)}/events", _of(EventPage.from_json), _sent(position))
+
+
+def read_snapshot(instance: str) -> Call[Reset]:
+    """Read the present state of an instance."""
+    return Call("GET", f"{instance_path(instance)}/snapshot", _of(Reset.from_json))
+
+
+def read_page(path: str, params: Mapping[str, Any], read: Callable[[Any], Any]) -> Call[tuple[list[Any], str | None]]:
+    """Read a page of a list; the answer is its items and the cursor of the next page."""
+    parse = lambda raw, _: ([read(item) for item in raw["items"]], raw.get("next_cursor"))  # noqa: E731
+    return Call("GET", path, parse, _sent(params))
+
+
 def task_filters(
     status: str | None,
     kind: str | None,
@@ -118,11 +139,6 @@ def task_filters(
 def tasks_path(instance: str) -> str:
     """Return the path of an instance's tasks."""
     return f"{ROOT}/instances/{_part(instance)}/tasks"
-
-
-def events_path(instance: str) -> str:
-    """Return the path of an instance's event log."""
-    return f"{ROOT}/instances/{_part(instance)}/events"
 
 
 def instance_path(instance: str) -> str:

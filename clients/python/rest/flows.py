@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ApiError, ConnectionFailed, TooFast, Unauthenticated, Unavailable, make_error
 from . import calls
 from .calls import Call
-from .results import Event
 from .tokens import TokenSource
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ T = TypeVar("T")
 
 #: Seconds: the first pause before a request is sent again, and the longest one that no server asked for.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_FOREIGN = "this is not an answer of Swallowtail"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def perform(session: Session, call: Call[T], deadline: float | None = None) -> F
         try:
             response = yield Send(call, headers, max(limit - time.monotonic(), 0.001))
             session.answered = True
-            return call.parse(read_json(response), response.status_code)
+            return _parse(call, response)
         except Unauthenticated:
             if is_renewed or not session.tokens.discard():
                 raise
@@ -127,25 +127,25 @@ def deliver_pages(
     params = dict(params)
     count = 0
     while most is None or count < most:
-        page = yield from perform(session, calls.request_json("GET", path, params))
-        for item in page["items"] if most is None else page["items"][: most - count]:
+        items, cursor = yield from perform(session, calls.read_page(path, params, read))
+        for item in items if most is None else items[: most - count]:
             count += 1
-            yield Deliver(read(item))
-        if page.get("next_cursor") is None:
+            yield Deliver(item)
+        if cursor is None:
             return
-        params["cursor"] = page["next_cursor"]
+        params["cursor"] = cursor
 
 
 def deliver_events(session: Session, instance: str, since: int, epoch: str | None = None) -> Flow[None]:
     """Deliver the stored events after number `since`."""
     position = {"since": since, "epoch": epoch}
     while True:
-        page = yield from perform(session, calls.request_json("GET", calls.events_path(instance), position))
-        for item in page["items"]:
-            yield Deliver(Event.from_json(item))
+        page = yield from perform(session, calls.read_events(instance, position))
+        for event in page.events:
+            yield Deliver(event)
         # The log may end in the meantime and begin again: the epoch of the first page stays.
-        position = {"since": page["next_since"], "epoch": page["epoch"]}
-        if page["next_since"] >= page["head"]:
+        position = {"since": page.next_since, "epoch": page.epoch}
+        if page.is_last:
             return
 
 
@@ -161,10 +161,18 @@ def read_json(response: httpx2.Response) -> Any:
         if content is not None or response.content in (b"", b"null"):
             return content
         if media_type in ("", "text/html") or is_json:
-            raise ApiError("not_json", "this is not an answer of Swallowtail", status=response.status_code)
+            raise ApiError("not_json", _FOREIGN, status=response.status_code)
         return response.text
     problem = content if isinstance(content, dict) else {}
     raise make_error(response.status_code, problem, _read_retry_after(response))
+
+
+def _parse(call: Call[T], response: httpx2.Response) -> T:
+    raw = read_json(response)
+    try:
+        return call.parse(raw, response.status_code)
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise ApiError("unknown_answer", _FOREIGN, status=response.status_code) from fault
 
 
 def _make_headers(session: Session, call: Call[Any]) -> Flow[Mapping[str, str]]:

@@ -209,6 +209,22 @@ class Event:
 
 
 @dataclass(frozen=True)
+class EventPage:
+    """Events of a log, the number after which the next page begins, and whether there is one."""
+
+    events: list[Event]
+    epoch: str
+    next_since: int
+    is_last: bool
+
+    @classmethod
+    def from_json(cls, raw: Json) -> EventPage:
+        """Read a page of the REST API."""
+        events = [Event.from_json(item) for item in raw["items"]]
+        return cls(events, raw["epoch"], raw["next_since"], raw["next_since"] >= raw["head"])
+
+
+@dataclass(frozen=True)
 class LiveUpdate:
     """Progress or a piece of text of a running step, which no log stores: `type` is `progress` or `text`.
 

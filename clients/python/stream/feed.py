@@ -48,6 +48,8 @@ class Feed(TaskWebSocketClient):
         self._with_live = False
         #: How much of each step's text was put, as (attempt, end).
         self._texts: dict[str, tuple[int, int]] = {}
+        #: Why the connection ended, until that was read or there is another one.
+        self.lost_by: str | None = None
 
     def open(self, instance: str, since: Since, *, live: bool) -> None:
         """Begin, and keep trying to connect in the background."""
@@ -77,6 +79,14 @@ class Feed(TaskWebSocketClient):
         """Whether events arrive as they happen."""
         state: State = self.state
         return state == "live"
+
+    def handle_disconnected(self, reason: str) -> None:
+        """See Handlers."""
+        self.lost_by = reason
+
+    def handle_subscribed(self, instance_id: str, answer: Payload) -> None:
+        """See Handlers."""
+        self.lost_by = None
 
     def handle_task_update(self, event: Payload) -> None:
         """See Handlers."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ApiError, ConnectionFailed, NotFound, TooFast, Unavailable
 from ..log_position import Since
@@ -14,6 +13,7 @@ from ..rest import calls
 from ..rest.calls import Call
 from ..rest.flows import Begun, Deliver, Flow, Session, Sleep, perform
 from ..rest.results import Event, LiveUpdate, Reset, Task
+from .outage import Outage, ReportConnection
 
 if TYPE_CHECKING:
     from .feed import Feed
@@ -60,6 +60,8 @@ class Subject:
     live: bool = False
     #: The monotonic time at which the stream ends with TimeoutError.
     deadline: float | None = None
+    #: Called when the server is away, and when it is back.
+    on_connection: ReportConnection | None = None
 
 
 #: Where a stream continues: after an event, or after the event of a number, in the present log or in that of an epoch.
@@ -78,24 +80,8 @@ def deliver_log(session: Session, subject: Subject, since: Position | None) -> F
         yield from stream.follow()
 
 
-def wait_for_task(session: Session, task_id: str, timeout: float | None) -> Flow[Task]:
-    """Return a task once it has ended. Raises TimeoutError."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    task = yield from perform(session, calls.read_task(task_id))
-    while not task.is_final:
-        # Its end is an event after the one that this state knows.
-        subject = Subject(task.instance_id, task_id, deadline=deadline)
-        try:
-            yield from _discard_items(deliver_log(session, subject, task.last_seq))
-        except ConnectionFailed as fault:
-            if deadline is None or time.monotonic() < deadline:
-                raise
-            raise _late(task_id) from fault
-        task = yield from perform(session, calls.read_task(task_id))
-    return task
-
-
-def _late(task_id: str | None) -> TimeoutError:
+def late_task(task_id: str | None) -> TimeoutError:
+    """Return the error for a task that has not ended before the deadline."""
     return TimeoutError(f"task {task_id} has not ended in time")
 
 
@@ -112,11 +98,14 @@ class LogStream:
     _is_following: bool = False
     _resets: int = 0
     _texts: set[str] = field(default_factory=set)
+    _outage: Outage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outage = Outage(self.subject.on_connection)
 
     def begin(self, since: Position | None) -> Flow[None]:
         """Find the first position: `since`, or the beginning of the task, or now."""
-        instance = yield from self._read(calls.instance_path(self.subject.instance))
-        self.epoch = instance["epoch"]
+        self.epoch, head = yield from self._perform(calls.read_instance(self.subject.instance), None)
         if isinstance(since, Event):
             self.epoch, self.seq = since.epoch, since.seq
         elif isinstance(since, dict):
@@ -124,23 +113,24 @@ class LogStream:
         elif since is not None:
             self.seq = since
         elif self.subject.task is None:
-            self.seq = instance["seq"]
+            self.seq = head
 
     def read_stored(self, timeout: float | None = None) -> Flow[None]:
         """Deliver the stored events up to the head by REST."""
         while True:
             params = {"since": self.seq, "epoch": self.epoch, "task_id": self.subject.task}
             try:
-                page = yield from self._read(calls.events_path(self.subject.instance), params, timeout)
+                page = yield from self._perform(calls.read_events(self.subject.instance, params), timeout)
             except ApiError as error:
                 if error.status != 410:
                     raise
-                yield from self._reset((yield from self._read_snapshot()))
+                snapshot = calls.read_snapshot(self.subject.instance)
+                yield from self._reset((yield from self._perform(snapshot, None)))
                 return
-            for item in page["items"]:
-                yield from self._apply(Event.from_json(item), is_history=True)
-            self.epoch, self.seq = page["epoch"], page["next_since"]
-            if page["next_since"] >= page["head"]:
+            for event in page.events:
+                yield from self._apply(event, is_history=True)
+            self.epoch, self.seq = page.epoch, page.next_since
+            if page.is_last:
                 return
 
     def check_end(self, timeout: float | None = None) -> Flow[None]:
@@ -163,6 +153,7 @@ class LogStream:
         while not self.has_ended:
             item = yield Take(feed, self._choose_timeout())
             now = time.monotonic()
+            self._outage.look_at(feed)
             if item is not None:
                 quiet_since = now
                 if isinstance(item, Event | LiveUpdate):
@@ -174,7 +165,7 @@ class LogStream:
                     yield from self._check_access()
                     return
             elif self.subject.deadline is not None and now >= self.subject.deadline:
-                raise _late(self.subject.task)
+                raise late_task(self.subject.task)
             elif feed.is_live:
                 quiet_since = now
             elif now - quiet_since >= FALLBACK_AFTER and (yield from self._poll()):
@@ -187,13 +178,15 @@ class LogStream:
             yield from self.read_stored(_POLL_TIMEOUT)
             if self.subject.task is not None:
                 yield from self.check_end(_POLL_TIMEOUT)
+            self._outage.end()
         except PASSING as fault:
+            self._outage.begin(str(fault))
             log.info("no events of %s at present: %s", self.subject.instance, fault)
         return resets != self._resets
 
     def _check_access(self) -> Flow[None]:
         """Raise the error of REST for a refused subscription; where REST has none, read on by REST."""
-        yield from self._read(calls.instance_path(self.subject.instance))
+        yield from self._perform(calls.read_instance(self.subject.instance), None)
         yield Sleep(REOPEN_AFTER)
         yield from self._poll()
 
@@ -232,8 +225,8 @@ class LogStream:
         running = {self.subject.task} if self.subject.task is not None else self._texts
         if self.subject.task is None and not running:
             path, params = calls.tasks_path(self.subject.instance), {"status": "IN_PROGRESS", "limit": _MOST_TEXTS}
-            page = yield from self._read(path, params)
-            running.update(task["id"] for task in page["items"])
+            ids, _ = yield from self._perform(calls.read_page(path, params, lambda task: task["id"]), None)
+            running.update(ids)
         for task_id in running:
             feed.subscribe_task(task_id)
 
@@ -253,13 +246,6 @@ class LogStream:
             raise NotFound("not_found", "there is no such task in this instance", "task_id", 404)
         return task
 
-    def _read_snapshot(self) -> Flow[Reset]:
-        raw = yield from self._read(f"{calls.instance_path(self.subject.instance)}/snapshot")
-        return Reset.from_json(raw)
-
-    def _read(self, path: str, params: Any = None, timeout: float | None = None) -> Flow[Any]:
-        return (yield from self._perform(calls.request_json("GET", path, params), timeout))
-
     def _perform(self, call: Call[T], timeout: float | None) -> Flow[T]:
         """Perform a call; without a timeout, again and again once the stream has begun."""
         while True:
@@ -273,28 +259,10 @@ class LogStream:
                 is_late = self.subject.deadline is not None and time.monotonic() >= self.subject.deadline
                 if timeout is not None or is_late or not self._is_following:
                     raise
+                self._outage.begin(str(fault))
                 log.info("no answer about %s at present: %s", self.subject.instance, fault)
             yield Sleep(POLL_EVERY)
 
     def _choose_timeout(self) -> float:
         deadline = self.subject.deadline
         return POLL_EVERY if deadline is None else max(min(POLL_EVERY, deadline - time.monotonic()), 0.0)
-
-
-def _discard_items(flow: Flow[None]) -> Flow[None]:
-    """Execute a flow without its items."""
-    answer: Any = None
-    fault: Exception | None = None
-    with closing(flow):
-        while True:
-            try:
-                command = flow.send(answer) if fault is None else flow.throw(fault)
-            except StopIteration:
-                return
-            answer = fault = None
-            if isinstance(command, Deliver | Begun):
-                continue
-            try:
-                answer = yield command
-            except Exception as error:
-                fault = error

@@ -16,7 +16,8 @@ from swallowtail.scripts.cli.commands.tasks import Status, conclude
 from swallowtail.scripts.cli.exit_codes import ExitCode, code_of
 from swallowtail.scripts.cli.options import AsJson, Follow, Kind, WithLive, Yes
 from swallowtail.scripts.cli.output.printing import count, print_json, print_note
-from swallowtail.scripts.cli.remote.open_client import open_client, translate
+from swallowtail.scripts.cli.remote.error_messages import translate
+from swallowtail.scripts.cli.remote.open_client import open_client
 
 if TYPE_CHECKING:
     from swallowtail.client import Client, Submission

@@ -158,7 +158,8 @@ def _sign_in(server: Server, user: str | None, lifetime: float | None, *, with_t
         with open_client_of(Server(server.url, token, None, server.origin, server.is_own)) as client:
             return Profile(server.url, token, client.request("GET", api_path("auth", "whoami"))["name"])
     with open_client_of(server) as client:
-        if user is None and _is_open(client):
+        # Before the password is asked for, so that no other program gets it.
+        if _is_open(client) and user is None:
             return Profile(server.url)
         credentials = {"name": ask_name() if user is None else user, "password": ask_password()}
         try:
@@ -182,7 +183,10 @@ def _is_open(client: Any) -> bool:
     """Return whether a server requires no sign-in."""
     try:
         return bool(client.request("GET", api_path("auth", "whoami"))["kind"] == "open")
-    except api.Unauthenticated:
+    except api.Unauthenticated as error:
+        # A proxy's answer has no code of ours.
+        if error.code.startswith("http_"):
+            raise
         return False
 
 

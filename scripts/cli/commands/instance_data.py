@@ -64,7 +64,7 @@ def change(
 def export(instance: Instance, output: Output = None) -> None:
     """Export everything in an instance as lines of JSON."""
     with _open_output(output) as file:
-        for piece in download(api_path("instances", instance, "export")):
+        for piece in download(api_path("instances", instance, "export"), "application/x-ndjson"):
             file.write(piece)
 
 
@@ -96,7 +96,7 @@ def show_artifact(
 ) -> None:
     """Write a large output as JSON or text. Events only refer to such outputs."""
     with _open_output(output) as file:
-        for piece in download(api_path("artifacts", artifact)):
+        for piece in download(api_path("artifacts", artifact), "application/json", "text/plain"):
             file.write(piece)
 
 

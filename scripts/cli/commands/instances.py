@@ -12,6 +12,7 @@ from swallowtail.scripts.cli.options import AsJson
 from swallowtail.scripts.cli.output.agent_report import print_agent
 from swallowtail.scripts.cli.output.printing import print_list, print_result
 from swallowtail.scripts.cli.output.tables import print_agents, print_instances
+from swallowtail.scripts.cli.remote.input_errors import explain_kind
 from swallowtail.scripts.cli.remote.open_client import api_path, open_client
 
 commands = typer.Typer(cls=CommandGroup, help="List the instances; with a command, create, export or delete one.")
@@ -24,7 +25,7 @@ def agents(
     as_json: AsJson = False,
 ) -> None:
     """List the agents that can run tasks, or show one with its input and an example."""
-    with open_client() as client:
+    with open_client() as client, explain_kind(client, kind or ""):
         cards = [agent.raw for agent in (client.agents() if kind is None else [client.agent(kind)])]
     print_list(cards, as_json, print_agents if kind is None else lambda only: print_agent(only[0]))
 

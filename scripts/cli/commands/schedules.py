@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from swallowtail.app.core.errors import InvalidInput
 from swallowtail.scripts.cli.commands.tasks import read_input
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.options import AsJson, Input, Instance, InstanceId, Limit, Set
 from swallowtail.scripts.cli.output.printing import Json, print_list, print_note, print_result, when
 from swallowtail.scripts.cli.output.tables import print_schedules, print_slots
+from swallowtail.scripts.cli.remote.input_errors import explain_input
 from swallowtail.scripts.cli.remote.open_client import api_path, open_client
 from swallowtail.scripts.cli.task_input import parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from swallowtail.client import Client
 
 commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Submit tasks repeatedly or at a later time.")
 
@@ -56,8 +61,7 @@ def add(
         "overlap": overlap,
     }
     with open_client() as client:
-        schedule["input"] = read_input(client, kind, source, values)
-        added = client.request("POST", api_path("instances", instance, "schedules"), json=schedule)
+        added = _add(client, instance, schedule, source, values)
     for warning in added.pop("warnings", ()):
         print_note(f"Warning: {warning['message']}.")
     _print(added, as_json)
@@ -103,6 +107,18 @@ def remove(schedule: ScheduleId) -> None:
     with open_client() as client:
         client.request("DELETE", api_path("schedules", schedule))
     print_note("Removed.")
+
+
+def _add(
+    client: Client, instance: str, schedule: dict[str, Any], source: str | None, values: list[str] | None
+) -> dict[str, Any]:
+    """Add a schedule with the input that the options describe. Raises InvalidInput."""
+    if [schedule[name] for name in ("cron", "interval_seconds", "run_at")].count(None) != 2:
+        raise InvalidInput("exactly one of --cron, --every and --at is required")
+    schedule["input"] = read_input(client, schedule["kind"], source, values)
+    with explain_input(client, schedule["kind"], source, values):
+        added: dict[str, Any] = client.request("POST", api_path("instances", instance, "schedules"), json=schedule)
+    return added
 
 
 def _print(schedule: Json, as_json: bool) -> None:

@@ -29,6 +29,7 @@ from swallowtail.scripts.cli.options import (
 from swallowtail.scripts.cli.output.printing import count, print_json, print_list, print_note
 from swallowtail.scripts.cli.output.tables import print_tasks
 from swallowtail.scripts.cli.output.task_report import print_task
+from swallowtail.scripts.cli.remote.input_errors import explain_input
 from swallowtail.scripts.cli.remote.open_client import open_client
 from swallowtail.scripts.cli.remote.waiting import wait_until_sent
 from swallowtail.scripts.cli.task_input import build_input, parse_duration, parse_past
@@ -79,7 +80,8 @@ def enqueue(
     expiry = None if expires_in is None else parse_duration(expires_in, "--expires-in")
     with open_client() as client:
         task_input = read_input(client, kind, source, values, sample=sample)
-        outcome = client.submit(kind, task_input, instance=instance, title=title, key=key, expires_in=expiry)
+        with explain_input(client, kind, source, values):
+            outcome = client.submit(kind, task_input, instance=instance, title=title, key=key, expires_in=expiry)
         # A task that existed before is shown from its beginning.
         after = outcome.seq - 1 if outcome.created else None
         code = conclude(client, outcome, after, follow_task=follow_task, as_json=as_json, live=live)

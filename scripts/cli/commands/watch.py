@@ -51,8 +51,14 @@ def follow(
     Returns the exit code for the task's status, or that of Ctrl-C.
     """
     position = _Position(after)
+
+    def report(reason: str | None) -> None:
+        at = f"to {client.url}"
+        print_note(f"Connected {at} again." if reason is None else f"No connection {at}: {reason}. Trying again.")
+
+    is_live = live or not as_json
     try:
-        with client.watch(instance_id, task=task_id, since=after, live=live or not as_json) as items:
+        with client.watch(instance_id, task=task_id, since=after, live=is_live, on_connection=report) as items:
             if as_json:
                 _print_lines(items, position, live=live)
             else:

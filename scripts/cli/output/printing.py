@@ -7,16 +7,16 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Mapping[str, Any]
 Item = TypeVar("Item", bound=Json)
 
-_WIDE = 160
+#: Columns of text and of tables that are not shown on a terminal.
+_WIDE, _WIDEST = 160, 100_000
 _MINUTE = 60
 _UNITS = {"d": 86_400, "h": 3600, "m": 60}
 #: Characters of a cell that stays in one line, such as an id.
@@ -24,16 +24,17 @@ _LONGEST_UNFOLDED = 40
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError for `exit_codes`; Rich would exit with 1."""
-        raise BrokenPipeError
+def console(width: int = _WIDE) -> Console:
+    """Return a console on standard output. In files and pipes, lines have `width` columns."""
+    # The library takes long to import, which `--help` should not.
+    from rich.console import Console
 
+    class RaisingConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Raise BrokenPipeError for `exit_codes`; Rich would exit with 1."""
+            raise BrokenPipeError
 
-def console() -> Console:
-    """Return a console on standard output. In files and pipes, lines are not wrapped at the terminal's width."""
-    width = None if sys.stdout.isatty() else _WIDE
-    return _Console(file=sys.stdout, emoji=False, width=width)
+    return RaisingConsole(file=sys.stdout, emoji=False, width=None if sys.stdout.isatty() else width)
 
 
 def readable(text: object) -> str:
@@ -115,8 +116,12 @@ def format_duration(seconds: float) -> str:
 
 
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], empty: str) -> None:
-    """Print rows below their columns, or a line if there are none."""
-    output = console()
+    """Print rows below their columns, or a line if there are none. In files and pipes, a row is one line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    output = console(_WIDEST)
     if not rows:
         output.print(empty, style="dim")
         return
@@ -124,7 +129,12 @@ def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]]
     # Ids are not folded, so that they can be copied.
     for place, column in enumerate(columns):
         is_long = max(len(row[place] or "") for row in rows) > _LONGEST_UNFOLDED
-        table.add_column(column, no_wrap=place < len(columns) - 1 and not is_long, overflow="fold")
+        is_whole = not is_terminal or (place < len(columns) - 1 and not is_long)
+        table.add_column(column, no_wrap=is_whole, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(readable(text or "")) for text in row))
-    output.print(table)
+        cells = [readable(text or "") for text in row]
+        table.add_row(*(Text(cell if is_terminal else " ".join(cell.split())) for cell in cells))
+    with output.capture() as captured:
+        output.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())

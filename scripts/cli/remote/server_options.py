@@ -115,7 +115,7 @@ def find_label(command: Any, field: str) -> str | None:
     head, bracket, rest = field.partition("[")
     name = _PARAMETERS.get(head, head)
     for param in command.params:
-        if param.name in (name, f"{name}s"):
+        if param.name in (name, f"{name}s") or (head == "name" and param.name == "user"):
             label = param.opts[0] if param.opts[0].startswith("-") else (param.metavar or name.upper())
             return f"{label}{bracket}{rest}" if bracket and name == head else label
     return None

@@ -176,6 +176,12 @@ def test_an_invalid_input_has_all_its_errors() -> None:
         (httpx2.Response(404, json=["not", "found"]), "http_404"),
         (httpx2.Response(200, html="<h1>Welcome to nginx</h1>"), "not_json"),
         (httpx2.Response(200, text="{", headers={"Content-Type": "application/json"}), "not_json"),
+        (httpx2.Response(200, json={"id": 1}), "unknown_answer"),
+        (httpx2.Response(200, json=[{}]), "unknown_answer"),
+        (httpx2.Response(200, json="t"), "unknown_answer"),
+        (httpx2.Response(200, json=None), "unknown_answer"),
+        (httpx2.Response(200, text="OK"), "unknown_answer"),
+        (httpx2.Response(204), "unknown_answer"),
     ],
 )
 def test_an_answer_of_another_server_is_an_error(answer: httpx2.Response, code: str) -> None:

@@ -31,6 +31,7 @@ ENDED = ["SUBMITTED", "QUEUED", "IN_PROGRESS", None, "COMPLETED"]
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(log_stream, "POLL_EVERY", 0.02)
     monkeypatch.setattr(log_stream, "FALLBACK_AFTER", 0.1)
+    monkeypatch.setattr(log_stream, "_POLL_TIMEOUT", 1.0)
     monkeypatch.setattr(log_stream, "REOPEN_AFTER", 0.02)
     return iter([None])
 
@@ -74,6 +75,40 @@ def test_without_websockets_the_log_is_read_by_rest(kind: str) -> None:
         for one in log.add("SUBMITTED"):
             connection.say(one["type"], one)
         reader.wait_for(1, 2, 3, 4, 5, 6)
+
+
+@KINDS
+def test_a_lost_server_is_reported_once_and_its_return_once(kind: str) -> None:
+    log = FakeLog("SUBMITTED")
+    reports: list[str | None] = []
+    with reading(kind, log, since=0, on_connection=reports.append) as reader:
+        first = log.accept(1)
+        reader.wait_for(1)
+        log.sockets.faults += [ConnectionFailed("refused")] * 3
+        log.fault = httpx2.ConnectError("away")
+        first.lose()
+        wait_until(lambda: reports != [], "the loss is reported")
+        log.add("QUEUED")
+        log.fault = None
+        log.accept(2)
+        reader.wait_for(1, 2)
+        wait_until(lambda: reports[-1] is None, "the return is reported", seen=lambda: reports)
+    assert [type(report) for report in reports] == [str, type(None)]
+
+
+@KINDS
+def test_a_server_that_is_away_while_websockets_are_impossible_is_reported(kind: str) -> None:
+    log = FakeLog("SUBMITTED")
+    log.sockets.faults += [ConnectionFailed("a proxy")] * 10_000
+    reports: list[str | None] = []
+    with reading(kind, log, since=0, on_connection=reports.append) as reader:
+        reader.wait_for(1)
+        assert reports == []
+        log.fault = problem(503, "unavailable")
+        wait_until(lambda: reports != [], "the loss is reported")
+        log.fault = None
+        wait_until(lambda: reports[-1] is None, "the return is reported", seen=lambda: reports)
+    assert [type(report) for report in reports] == [str, type(None)]
 
 
 @KINDS
