@@ -32,4 +32,6 @@ def _statements() -> str:
         statements = connection.execute(
             text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
         ).scalars()
-        return "".join(f"{statement};\n" for statement in statements)
+        script = "".join(f"{statement};\n" for statement in statements)
+    engine.dispose()
+    return script
