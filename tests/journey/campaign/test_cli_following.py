@@ -78,11 +78,14 @@ def test_live_progress_is_shown_on_request_and_never_numbered(deployment: Deploy
     deployment.start_web()
     deployment.start_worker()
     instance = deployment.new_instance()
-    probe = ("-s", "steps=1", "-s", "seconds=3", "-s", "updates=20")
+    probe = ("-s", "seconds=600", "-s", "updates=2000")
+    following = start(deployment, "enqueue", "probe", "-i", instance, *probe, "--follow", "--json", "--live")
+    following.wait_for_log('"rev"')
 
-    done = deployment.cli("enqueue", "probe", "-i", instance, *probe, "--follow", "--json", "--live")
+    deployment.cli("cancel", deployment.events(instance)[0]["task_id"])
 
-    lines = printed(done.stdout)
+    assert following.wait() == 4
+    lines = printed(following.log_text())
     live = [line for line in lines if "rev" in line]
     assert [line for line in lines if "seq" in line] == deployment.events(instance)
     assert live
@@ -124,9 +127,7 @@ def test_cancel_from_one_shell_ends_the_following_in_another_with_4(shared_deplo
 @pytest.mark.long
 def test_ctrl_c_leaves_the_task_running_and_prints_how_to_continue(shared_deployment: Deployment) -> None:
     instance = shared_deployment.new_instance()
-    following = start(
-        shared_deployment, "enqueue", "probe", "-i", instance, "-s", "steps=2", "-s", "seconds=1", "-f", "--json"
-    )
+    following = start(shared_deployment, "enqueue", "probe", "-i", instance, "-s", "seconds=600", "-f", "--json")
     following.wait_for_log("execution_step")
 
     following.signal(signal.SIGINT)
@@ -134,8 +135,12 @@ def test_ctrl_c_leaves_the_task_running_and_prints_how_to_continue(shared_deploy
     assert following.wait() == 130
     text = following.log_text()
     assert "Traceback" not in text
+    task_id = printed(text)[0]["task_id"]
+    assert shared_deployment.task(task_id)["status"] == "IN_PROGRESS"
+    shared_deployment.cli("cancel", task_id)
     arguments = text.splitlines()[-1].partition("swallowtail ")[2].split()
-    went_on = shared_deployment.cli(*arguments, "--json")
+    went_on = shared_deployment.cli(*arguments, "--json", check=False)
+    assert went_on.returncode == 4
     assert printed(text) + printed(went_on.stdout) == shared_deployment.events(instance)
 
 
@@ -170,7 +175,7 @@ def test_on_a_terminal_there_is_a_bar_with_the_step_that_is_being_performed(shar
     command = [sys.executable, "-m", "swallowtail.scripts.enqueue", "enqueue", "probe", "-i", instance, "-f"]
     ours, theirs = pty.openpty()
     following = subprocess.Popen(
-        [*command, "-s", "steps=3", "-s", "seconds=1"],
+        [*command, "-s", "steps=3", "-s", "seconds=3"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
