@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,21 @@ from swallowtail.workers import metrics, metrics_server
 from tests.harness.database.tables import create_tables
 from tests.harness.settings import make_settings
 
+MakeRuntime = Callable[..., Runtime]
 
-def _runtime(tmp_path: Path, **values: Any) -> Runtime:
-    runtime = Runtime.build(make_settings(var_dir=tmp_path, **values))
-    create_tables(runtime.db.engine)
-    return runtime
+
+@pytest.fixture
+def make_runtime(tmp_path: Path) -> Iterator[MakeRuntime]:
+    """Build a runtime with these settings; it is closed after the test."""
+    with ExitStack() as opened:
+
+        def make(**values: Any) -> Runtime:
+            runtime = Runtime.build(make_settings(var_dir=tmp_path, **values))
+            opened.callback(runtime.close)
+            create_tables(runtime.db.engine)
+            return runtime
+
+        yield make
 
 
 def _issue(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -> str:
@@ -42,8 +54,8 @@ def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> 
     return int(response[0][:3]), dict(response[1]), body.decode()
 
 
-def test_an_open_deployment_serves_metrics_without_a_token(tmp_path: Path) -> None:
-    runtime = _runtime(tmp_path)
+def test_an_open_deployment_serves_metrics_without_a_token(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime()
     status, headers, body = _ask(runtime)
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "\nswallowtail_database_pool_limit " in body
@@ -52,14 +64,14 @@ def test_an_open_deployment_serves_metrics_without_a_token(tmp_path: Path) -> No
     assert _ask(runtime, path="/readyz")[0] == 404
 
 
-def test_beyond_loopback_a_token_is_required(tmp_path: Path) -> None:
-    status, headers, body = _ask(_runtime(tmp_path, metrics_host="192.0.2.1"))
+def test_beyond_loopback_a_token_is_required(make_runtime: MakeRuntime) -> None:
+    status, headers, body = _ask(make_runtime(metrics_host="192.0.2.1"))
     assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
     assert "swallowtail_" not in body
 
 
-def test_with_required_sign_in_the_token_must_allow_reading_metrics(tmp_path: Path) -> None:
-    runtime = _runtime(tmp_path, auth="required", secret_key="k" * 40)
+def test_with_required_sign_in_the_token_must_allow_reading_metrics(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime(auth="required", secret_key="k" * 40)
     chief = _issue(runtime, "ann", "metrics.read", is_superuser=True)
     assert _ask(runtime)[0] == 401
     assert _ask(runtime, chief)[0] == 200
