@@ -132,8 +132,8 @@ def test_ctrl_c_leaves_the_task_running_and_prints_how_to_continue(shared_deploy
 
     following.signal(signal.SIGINT)
 
-    assert following.wait() == 130
-    text = following.log_text()
+    code, text = following.wait(), following.log_text()
+    assert code == 130, text
     assert "Traceback" not in text
     task_id = printed(text)[0]["task_id"]
     assert shared_deployment.task(task_id)["status"] == "IN_PROGRESS"
