@@ -27,17 +27,9 @@ class Answer(dict[str, Any]):
 class CommandClient(Client):
     """Returns answers whose fields are checked when they are read."""
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
+    def request(self, *args: Any, **options: Any) -> Any:
         """See Client. An answer without a body is an object without fields."""
-        raw = super().request(method, path, params=params, json=json, headers=headers)
+        raw = super().request(*args, **options)
         return self._read(raw if raw is not None else {})
 
     def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Stream[Any]:
